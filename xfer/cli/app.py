@@ -1,0 +1,105 @@
+"""The program `xfer`: its verbs, and what happens to every error.
+
+A verb is one file with one function; what is heavy is imported inside that function, so `xfer --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from importlib import import_module
+
+import typer
+
+from xfer.cli.console import warn
+from xfer.runtime.errors import XferError
+
+VERBS = ("demo", "train", "export", "verify", "listen", "models", "doctor")
+"""One file in this folder each, whose function has the verb's name; this is the order of `xfer --help`."""
+
+app = typer.Typer(
+    name="xfer",
+    help="Audio transfer learning that ends on the edge: train, export with proof, listen.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _verb in VERBS:
+    app.command(_verb)(getattr(import_module(f"xfer.cli.{_verb}"), _verb))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line and return its exit code (CLI.md's table). `--debug` anywhere shows tracebacks."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader went away (`| head -1`): end quietly, and keep Python from complaining at its own last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt as stopped:
+        warn(str(stopped) or "stopped")
+        return 130
+    except (Exception, SystemExit) as error:
+        if debug and not isinstance(error, SystemExit):
+            traceback.print_exc()
+        return _explain(error)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        code = app(words, standalone_mode=False, prog_name="xfer")
+    except typer.Exit as stop:
+        return stop.exit_code
+    except typer.Abort:
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: BaseException) -> int:
+    """Say an error in one sentence and return its exit code."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, XferError):
+        warn(f"xfer: {error}")
+        return error.exit_code
+    if hasattr(error, "format_message"):  # typer's own: an unknown verb or option, a value of the wrong type
+        warn(f"xfer: {error.format_message()}")
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            warn(f"try: {context.command_path} --help")
+        return 2
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        warn(f"xfer: the disk is full{_where(error)}: free some space, or write elsewhere with --out")
+        _drop_stdout()
+        return 3
+    if isinstance(error, PermissionError):
+        warn(f"xfer: not allowed{_where(error)}: check who owns it, or choose another place")
+        return 3
+    if isinstance(error, MemoryError):
+        warn("xfer: out of memory: use a smaller batch (--set fit.batch=N) or a shorter file")
+        return 3
+    warn(f"xfer: {type(error).__name__}: {error} (this is a fault of xfer: run again with --debug and report it)")
+    return 1
+
+
+def _where(error: OSError) -> str:
+    return f" at {error.filename}" if error.filename else ""
+
+
+def _drop_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush cannot fail a second time."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def entry() -> None:
+    """The script `xfer`."""
+    sys.exit(main())
