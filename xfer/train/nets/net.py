@@ -1,0 +1,105 @@
+"""What every net is: front-end -> stages -> embedding -> head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from xfer.train.nets.frontends import Frontend
+
+
+class Outputs(NamedTuple):
+    """What a net says of a batch of windows."""
+
+    logits: Tensor
+    """(n, classes)"""
+    embedding: Tensor
+    """(n, embedding_size)"""
+
+
+class Net(nn.Module):
+    """A front-end, named stages, an embedding and a head; only the head knows labels.
+
+    Shape: (n, window) float32 -> Outputs.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        sample_rate: int,
+        window: int,
+        frontend: Frontend,
+        stages: Mapping[str, nn.Module],
+        embed: nn.Module,
+        embedding_size: int,
+        head: nn.Module,
+        options: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.name, self.sample_rate, self.window, self.embedding_size = name, sample_rate, window, embedding_size
+        self.options = dict(options)
+        self.frontend = frontend
+        self.stages = nn.ModuleDict(stages)
+        self.embed = embed
+        self.head = head
+
+    def walk(self, features: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Each stage's name and activation in turn; a net with a skip overrides this."""
+        for name, stage in self.stages.items():
+            features = stage(features)
+            yield name, features
+
+    def forward(self, wave: Tensor) -> Outputs:
+        """Shape: (n, window) -> logits (n, classes), embedding (n, embedding_size)."""
+        activation = self.frontend(wave)
+        for _, activation in self.walk(activation):  # noqa: B020  the last activation is what feeds the embedding
+            pass
+        embedding = self.embed(activation)
+        return Outputs(self.head(embedding), embedding)
+
+    def taps(self, wave: Tensor) -> dict[str, Tensor]:
+        """The pooled activation of each stage, then the embedding; (n, channels) each.
+
+        Pooled is the mean over time (and frequency).
+        """
+        pooled: dict[str, Tensor] = {}
+        activation = self.frontend(wave)
+        for name, activation in self.walk(activation):  # noqa: B020
+            pooled[name] = activation.flatten(2).mean(dim=2) if activation.dim() > 2 else activation
+        pooled["embedding"] = self.embed(activation)
+        return pooled
+
+    @property
+    def classes(self) -> int:
+        """How many labels the head tells apart."""
+        return head_linear(self.head).out_features
+
+    def body_parameters(self) -> Iterator[nn.Parameter]:
+        """All that is kept when the head is replaced."""
+        for name, parameter in self.named_parameters():
+            if not name.startswith("head."):
+                yield parameter
+
+
+def head_linear(head: nn.Module) -> nn.Linear:
+    """The last linear layer of a head."""
+    return [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
+
+
+def replace_head(net: Net, classes: int) -> None:
+    """Give the net a new head for other labels, freshly initialised; the body stays."""
+    linear = head_linear(net.head)
+    fresh = nn.Linear(linear.in_features, classes, bias=linear.bias is not None)
+    nn.init.xavier_uniform_(fresh.weight)
+    if fresh.bias is not None:
+        nn.init.zeros_(fresh.bias)
+    if linear is net.head:
+        net.head = fresh
+        return
+    for module in net.head.modules():
+        for name, child in module.named_children():
+            if child is linear:
+                setattr(module, name, fresh)

@@ -1,0 +1,191 @@
+"""RawNet2: sinc filters, residual blocks with feature map scaling, a GRU; on the raw waveform.
+
+Jung et al., "Improved RawNet with Feature Map Scaling for Text-independent Speaker Verification using Raw Waveforms",
+Interspeech 2020; Table 1 of "Curious Case of Transfer Learning in Audio Domain". Layers as in FACTS.md 3.2, with the
+sinc layer padded by 125 so that the time axis is Table 1's (19683 .. 27) and the pre-activation alive (FACTS.md 8.28).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xfer.train.nets.frontends import Normalise, Sinc
+from xfer.train.nets.net import Net
+from xfer.train.nets.registry import Registered, register
+
+SAMPLE_RATE = 16000
+WINDOW = 59049
+"""3 ** 10 samples, 3.69 s"""
+SLOPE = 0.3
+Scaling = Literal["none", "add", "mul", "add_mul", "mul_add"]
+
+
+@dataclass(frozen=True)
+class RawNet2Options:
+    """The shapes of record; the variants are those of the released code."""
+
+    normalise: Normalise = "none"
+    sinc_padding: int = 125
+    """0: the released code's time axis, 19599 .. 26."""
+    scaling: Scaling = "mul_add"
+    legacy_block: bool = False
+    """The released block's dead pre-activation: computed, then not used. Only to load such weights."""
+    legacy_input_norm: bool = False
+    """The released input layer norm with its 59,049 gains and offsets. Only to load such weights."""
+
+
+class InputLayerNorm(nn.Module):
+    """The released code's input norm: unbiased std plus 1e-6, a gain and an offset for every sample of the window."""
+
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(window))
+        self.offset = nn.Parameter(torch.zeros(window))
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Shape: (n, window) -> the same."""
+        centred = wave - wave.mean(dim=-1, keepdim=True)
+        return self.gain * centred / (wave.std(dim=-1, keepdim=True) + 1e-6) + self.offset
+
+
+class LegacySinc(Sinc):
+    """Sinc bands behind the released input layer norm."""
+
+    def __init__(self, window: int, **numbers: int) -> None:
+        super().__init__(**numbers)
+        self.norm = InputLayerNorm(window)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Shape: (n, window) -> (n, filters, time)."""
+        return super().forward(self.norm(wave))
+
+
+class FeatureMapScaling(nn.Module):
+    """Scale (and shift) each channel by a sigmoid of its mean over time (Jung et al. 2020, section 3.2).
+
+    Shape: (n, c, time) -> the same.
+    """
+
+    def __init__(self, channels: int, form: Scaling) -> None:
+        super().__init__()
+        self.form = form
+        self.linear = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (n, c, time) -> the same."""
+        scale = torch.sigmoid(self.linear(x.mean(dim=2)))[:, :, None]
+        match self.form:
+            case "none":
+                return x
+            case "add":
+                return x + scale
+            case "mul":
+                return x * scale
+            case "add_mul":
+                return (x + scale) * scale
+            case "mul_add":
+                return x * scale + scale
+
+
+class Block(nn.Module):
+    """Pre-activated residual block, max-pool 3, feature map scaling. Shape: (n, a, time) -> (n, b, time // 3)."""
+
+    def __init__(self, channels_in: int, channels: int, *, first: bool, options: RawNet2Options) -> None:
+        super().__init__()
+        self.legacy = options.legacy_block
+        self.norm1 = None if first else nn.BatchNorm1d(channels_in)
+        self.conv1 = nn.Conv1d(channels_in, channels, 3, padding=1)
+        self.norm2 = nn.BatchNorm1d(channels)
+        self.conv2 = nn.Conv1d(channels, channels, 3, padding=1)
+        # The identity of the raw input, not of the activated one (FACTS.md 8.29).
+        self.identity = nn.Conv1d(channels_in, channels, 1) if channels_in != channels else nn.Identity()
+        self.scaling = FeatureMapScaling(channels, options.scaling)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (n, a, time) -> (n, b, time // 3)."""
+        active = x if self.norm1 is None else F.leaky_relu(self.norm1(x), SLOPE)
+        y = self.conv1(x if self.legacy else active)
+        y = self.conv2(F.leaky_relu(self.norm2(y), SLOPE))
+        return self.scaling(F.max_pool1d(y + self.identity(x), 3))
+
+
+class Recurrent(nn.Module):
+    """Batch norm, then a GRU over time; its last step. Shape: (n, 256, time) -> (n, 1024)."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(channels)
+        self.gru = nn.GRU(channels, hidden, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (n, channels, time) -> (n, hidden)."""
+        steps, _ = self.gru(F.leaky_relu(self.norm(x), SLOPE).transpose(1, 2))
+        return steps[:, -1]
+
+
+class UnitHead(nn.Module):
+    """The embedding scaled to length 10, then a linear layer. Shape: (n, embedding) -> (n, classes)."""
+
+    def __init__(self, embedding: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(embedding, classes)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Shape: (n, embedding) -> (n, classes)."""
+        length = embedding.square().sum(dim=1, keepdim=True).sqrt().clamp_min(1e-9)
+        return self.linear(10.0 * embedding / length)
+
+
+def build(classes: int, options: RawNet2Options) -> Net:
+    """A RawNet2 with fresh weights."""
+    numbers = {"filters": 128, "length": 251, "sample_rate": SAMPLE_RATE, "padding": options.sinc_padding}
+    channels = (128, 128, 256, 256, 256, 256)
+    before = (128, *channels[:-1])
+    net = Net(
+        "rawnet2",
+        sample_rate=SAMPLE_RATE,
+        window=WINDOW,
+        frontend=LegacySinc(WINDOW, **numbers)
+        if options.legacy_input_norm
+        else Sinc(**numbers, normalise=options.normalise),
+        stages={
+            "stem": nn.Sequential(nn.MaxPool1d(3), nn.BatchNorm1d(128), nn.LeakyReLU(SLOPE)),
+            **{
+                f"block{k}": Block(a, b, first=k == 0, options=options)
+                for k, (a, b) in enumerate(zip(before, channels, strict=True))
+            },
+            "gru": Recurrent(256, 1024),
+        },
+        embed=nn.Linear(1024, 1024),
+        embedding_size=1024,
+        head=UnitHead(1024, classes),
+        options=asdict(options),
+    )
+    _initialise(net)
+    return net
+
+
+def _initialise(net: Net) -> None:
+    """FACTS.md 3.5: Xavier for linear layers with a bias of 1e-4, Kaiming (a = 0.01) for convolutions; GRU as it comes."""
+    for module in net.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.constant_(module.bias, 1e-4)
+        elif isinstance(module, nn.Conv1d):
+            nn.init.kaiming_normal_(module.weight, a=0.01)
+
+
+register(
+    Registered(
+        "rawnet2",
+        build,
+        RawNet2Options,
+        "sinc filters, residual blocks and a GRU on the raw waveform, 16,000 Hz, 3.69 s",
+        recipe={"fit.batch": 16, "fit.learning_rate": 1e-3},
+    )
+)
