@@ -141,7 +141,7 @@ def _mp3(file: BinaryIO) -> Announced:
         frames = struct.unpack(">I", vbri[14:18])[0]
     if not frames:
         return Announced(untold="this MP3 announces no length, so it cannot be known whether it is cut off")
-    # A decoder may drop the first frames of a stream that begins amid a bit reservoir, and 529 samples of its own delay.
+    # A decoder may drop first frames whose bit reservoir is missing, and 529 samples of its own delay.
     return Announced(samples=max(0, frames * frame - trim), slack=2 * frame + 529)
 
 

@@ -1,0 +1,125 @@
+"""A tiny model of this project's form, made with onnx.helper: which of three tones is the loudest.
+
+Front-end: quadrature filters at 500, 1500 and 3000 Hz (a strided convolution), squared and averaged over the window.
+It is real sound in, a real graph and a real card, in a few kilobytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xfer.runtime.card import METADATA_KEY, Card
+from xfer.runtime.models import load_model
+from xfer.runtime.selftest import golden
+
+TONES = {"low": 500, "middle": 1500, "high": 3000}
+RATE = 16_000
+WINDOW = 4_000
+FILTER = 128
+
+
+def tiny_card(**changes: Any) -> Card:
+    """The card of the tiny model, without golden outputs."""
+    card = Card(
+        name="tiny",
+        task="speaker",
+        net="tiny",
+        labels=tuple(TONES),
+        sample_rate=RATE,
+        window=WINDOW,
+        hop=WINDOW // 2,
+        embedding_size=len(TONES),
+        frontend={"kind": "tones"},
+        opset=17,
+        data={"name": "tones", "synthetic": True, "classes": 3},
+        metrics={"validation": {"clip_accuracy": 1.0}},
+        description="Tells three tones apart, for tests.",
+    )
+    return replace(card, **changes)
+
+
+OUTPUTS = ("scores", "logits", "embedding")
+
+
+def tiny_graph(window: int | str = WINDOW, labels: int = len(TONES), outputs: tuple[str, ...] = OUTPUTS) -> Any:
+    """The ModelProto. `window` may be a name: then the graph does not fix it."""
+    onnx = pytest.importorskip("onnx", reason="the tiny model is made with onnx: pip install 'xfer[export]'")
+    from onnx import TensorProto, helper, numpy_helper
+
+    t = np.arange(FILTER) / RATE
+    kernels = np.array([wave(2 * np.pi * hz * t) for hz in TONES.values() for wave in (np.cos, np.sin)])
+    kernels = (kernels * np.hanning(FILTER) / FILTER * 4).astype(np.float32)[:, None, :]
+    pairs = np.repeat(np.eye(len(TONES)), 2, axis=0).astype(np.float32)
+    head = (np.eye(len(TONES), labels) * 0.2).astype(np.float32)
+    floor, axis = np.float32(1e-6), np.array([1], np.int64)
+    constants = {"kernels": kernels, "pairs": pairs, "head": head, "floor": floor, "axis": axis}
+    nodes = [
+        helper.make_node("Unsqueeze", ["audio", "axis"], ["channel"]),
+        helper.make_node("Conv", ["channel", "kernels"], ["bands"], strides=[FILTER // 2]),
+        helper.make_node("Mul", ["bands", "bands"], ["power"]),
+        helper.make_node("ReduceMean", ["power"], ["mean"], axes=[2], keepdims=0),
+        helper.make_node("MatMul", ["mean", "pairs"], ["tones"]),
+        helper.make_node("Add", ["tones", "floor"], ["above"]),
+        helper.make_node("Log", ["above"], ["embedding"]),
+        helper.make_node("MatMul", ["embedding", "head"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["scores"], axis=-1),
+    ]
+    sizes = {"scores": labels, "logits": labels, "embedding": len(TONES)}
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("audio", TensorProto.FLOAT, ["batch", window])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", sizes[name]]) for name in outputs],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.checker.check_model(model)
+    return model
+
+
+def write_model(path: Path, card: Card | str | None, model: Any = None) -> Path:
+    """Write a model file with this card (or this text in its place, or none)."""
+    model = tiny_graph() if model is None else model
+    if card is not None:
+        entry = model.metadata_props.add()
+        entry.key = METADATA_KEY
+        entry.value = card if isinstance(card, str) else card.to_json()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def write_tiny(path: Path, **changes: Any) -> Path:
+    """Write the tiny model with its golden outputs."""
+    card = tiny_card(**changes)
+    write_model(path, card)
+    stored = golden(load_model(path).run, card)
+    return write_model(path, replace(card, golden=tuple(stored)))
+
+
+def write_tiny_openvino(folder: Path) -> Path:
+    """The tiny model as an OpenVINO folder."""
+    openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'xfer[openvino]'")
+    onnx_path = write_tiny(folder.parent / "for-openvino.onnx")
+    folder.mkdir(parents=True)
+    openvino.save_model(openvino.convert_model(str(onnx_path)), str(folder / "model.xml"), compress_to_fp16=False)
+    card = replace(load_model(onnx_path).card, format="openvino", opset=None)
+    (folder / "card.json").write_text(card.to_json(), encoding="utf8")
+    onnx_path.unlink()
+    return folder
+
+
+def tone(hz: float, seconds: float, rate: int = RATE, level: float = 0.5) -> np.ndarray:
+    """A sine, float32 (n,)."""
+    return (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def melody(seconds: float = 0.6, rate: int = RATE) -> np.ndarray:
+    """Low, high, middle: three tones one after the other."""
+    return np.concatenate([tone(hz, seconds, rate) for hz in (500, 3000, 1500)])
