@@ -1,8 +1,8 @@
-"""What a synthetic voice says: a random sentence as control tracks (formants, pitch, voicing, noise), 400 values a second.
+"""What a synthetic voice says: a random sentence as control tracks (formants, pitch, voicing, noise).
 
-A sentence is a chain of parts (closure, burst, vowel, ...) with one target each. The tracks are the targets held for the length of
-their part and smoothed: formants slowly, amplitudes fast. That alone gives the transitions into and out of consonants by which
-speech is told from a row of tones, since a formant is already moving while the lips are still closed.
+A sentence is a chain of parts (closure, burst, vowel, ...) with one target each. The tracks are the targets held for
+the length of their part and smoothed: formants slowly, amplitudes fast. That alone gives the transitions into and out of
+consonants by which speech is told from a row of tones: a formant is already moving while the lips are still closed.
 Vowels: Peterson and Barney 1952, table II (men). Loci of consonants: Klatt 1980, table III, rounded.
 """
 
@@ -54,7 +54,10 @@ class Part:
 
 
 class Tracks(NamedTuple):
-    """A sentence as control tracks at CONTROL_RATE. Shapes: formants (n, 3); all others (n,). Units as in `Part`, formants and centre of the voice's own tract."""
+    """A sentence at CONTROL_RATE. Units as in `Part`, but formants and centre are those of the voice's own tract.
+
+    Shapes: formants (n, 3), all others (n,).
+    """
 
     formants: Floats
     voicing: Floats
@@ -67,7 +70,7 @@ class Tracks(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where the mouth narrows: targets of F1..F3 in Hz, how much of F2 the vowel decides, and the noise that is made there."""
+    """Where the mouth narrows: targets of F1..F3 in Hz, the vowel's share in F2, the noise that is made there."""
 
     locus: tuple[float, float, float]
     yields: float
@@ -136,7 +139,7 @@ def consonant(vowel: tuple[float, ...], stretch: float, rng: np.random.Generator
 
 
 def syllable(voice: Voice, stress: float, last: bool, rng: np.random.Generator) -> list[Part]:
-    """Consonant, vowel (or diphthong), sometimes a consonant after it. `stress` 0 to 1; the last of a phrase is longer."""
+    """Consonant, vowel or diphthong, sometimes a consonant after it; `stress` 0 to 1, the last of a phrase longer."""
     stretch = 4.5 / voice.syllables_per_second
     gliding = rng.random() < 0.25
     way = DIPHTHONGS[int(rng.integers(len(DIPHTHONGS)))] if gliding else (int(rng.integers(len(VOWELS))),)
@@ -159,7 +162,7 @@ def accented(voice: Voice, vowel: int) -> tuple[float, float, float]:
 
 
 def sentence(voice: Voice, seconds: float, rng: np.random.Generator) -> list[Part]:
-    """Random phrases of random syllables with pauses between, about `seconds` long, never longer by more than a syllable."""
+    """Random phrases of random syllables with pauses between, about `seconds` long."""
     neutral = (500.0, 1500.0, 2500.0)
     parts = [Part(min(rng.uniform(0.04, 0.15), 0.05 * seconds), neutral)]
     total = parts[0].seconds

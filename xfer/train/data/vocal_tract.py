@@ -1,10 +1,11 @@
 """Source-filter synthesis: control tracks -> the sound of one voice.
 
-One grain a glottal cycle: its spectrum is the glottal pulse times the tract's resonances at that moment, its place in time a
-phase, so that pulses fall between samples and nothing aliases (a pulse train through time-varying filters needs oversampling for
-that, and a call a frame: ten times slower). Noise is grains too: breath inside every cycle, aspiration and frication every 5 ms.
+One grain a glottal cycle: its spectrum is the glottal pulse times the tract's resonances at that moment, its place in
+time a phase. So pulses fall between samples, nothing aliases, and all grains are computed at once (a pulse train
+through time-varying filters needs oversampling for the first two, and a call a frame). Noise is grains too: breath inside
+every cycle, aspiration and frication every 5 ms.
 Glottal pulse: the causal-anticausal linear model (Doval, d'Alessandro, Henrich 2003): the open phase is a resonance
-that runs backwards from the moment of closure. Tract: a cascade of two-pole resonators (Fant; Klatt 1980).
+that runs backwards from the moment of closure. Tract: a cascade of resonances (Fant 1960), of which F1 to F3 move.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def sound(voice: Voice, score: Tracks, samples: int, rate: int, rng: np.random.G
 
 
 def pulses(voice: Voice, score: Tracks, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Moments of glottal closure in seconds and their amplitudes, (pulses,) each: whole turns of the pitch's phase, jittered."""
+    """Moments of glottal closure in seconds and their amplitudes, (pulses,) each: jittered turns of the pitch."""
     turns = np.concatenate([[0.0], np.cumsum(score.f0_hz / CONTROL_RATE)])
     count = int(turns[-1])
     at = np.interp(np.arange(count) + 0.5, turns, np.arange(len(turns)) / CONTROL_RATE)
@@ -79,7 +80,7 @@ def overlap_add(out: Singles, grains: Singles, starts: NDArray[np.int_]) -> None
 
 
 class Throat:
-    """Everything of a voice that does not change within a sentence, as spectra over the `bins` frequencies of a grain."""
+    """What of a voice does not change within a sentence, as spectra over the `bins` frequencies of a grain."""
 
     def __init__(self, voice: Voice, rate: int) -> None:
         self.voice = voice
@@ -98,7 +99,7 @@ class Throat:
         high_pass = 1 / (1 + (60.0 / np.maximum(hertz, 1.0)) ** 4)
         self.high_pass = high_pass.astype(np.float32)
         self.upper = (high_pass / upper).astype(np.complex64)
-        # Folds that close softly are a low-pass of first order; jw makes the flow's derivative, which is what leaves the lips.
+        # Folds that close softly are a low-pass of first order; jw makes the flow's derivative, which leaves the lips.
         self.glottis = (2j * np.pi * hertz / (1 + 1j * hertz / voice.tilt_hz)).astype(np.complex64)
         delay = self.before + np.arange(DELAYS)[:, None] / DELAYS
         self.delays = np.exp(-2j * np.pi * hertz / rate * delay).astype(np.complex64)
@@ -134,7 +135,7 @@ class Throat:
         return closed
 
     def voiced(self, score: Tracks, at: Floats, gains: Floats, fraction: Floats, rng: np.random.Generator) -> Singles:
-        """Grains (g, size) of glottal cycles that close at `at`, `fraction` of a sample after the grain's place; with breath."""
+        """Grains (g, size) of glottal cycles that close at `at`, `fraction` of a sample after the grain's place."""
         period = 1 / at_times(score.f0_hz, at)
         opened = self.voice.open_quotient * period
         # The flow while open is sin(pi t / opened) under a growing exponential, cut off at the closure: two poles

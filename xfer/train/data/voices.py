@@ -1,18 +1,18 @@
 """Embedded audio: SYNTHETIC voices, so that `xfer train` needs no download and the tests no recordings.
 
-What makes a voice is what makes one in people, in a formula: pitch and how it moves, length of the vocal tract, the upper resonances
-that no vowel moves, how the glottis opens and leaks, accent, pace. What does not make a voice is drawn anew for every clip: the
-words, the level, the room, the noise behind, the tilt of the microphone. So a net can only tell the voices apart by the voice.
-These are no people: see `README_TEXT` for what they cannot show.
+What makes a voice is what makes one in people: pitch and how it moves, length of the vocal tract, the upper resonances
+that no vowel moves, how the glottis opens and leaks, accent, pace. What does not make a voice is drawn anew for every
+clip: the words, the level, the room, the noise behind, the tilt of the microphone. So a net can tell the voices apart
+only by the voice. These are no people: `README_TEXT` says what they cannot show.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import io
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.fft  # type: ignore[import-untyped]
 import soundfile
 
 from xfer.runtime.errors import NotThere, Unusable
 
 from .articulation import VOWELS, tracks
+from .room import recorded
 from .vocal_tract import Singles, sound
 
 VERSION = 1
@@ -37,12 +37,13 @@ GOLDEN, ROOT = (5**0.5 - 1) / 2, 3**0.5 - 1
 SPLITS = ("train", "validation", "test")
 README_TEXT = """SYNTHETIC voices, made by xfer from formulas (source-filter synthesis). No person speaks here.
 
-One folder a voice; files.csv lists path, speaker, split. A sentence occurs once: no voice shares one with another voice,
-no split with another split. Every clip has its own words, level, room, noise and microphone tilt.
+One folder a voice; files.csv lists path, speaker, split. A sentence occurs once: no voice shares one with another
+voice, no split with another split. Every clip has its own words, level, room, noise and microphone tilt.
 
 What they can show: that training, export, parity, verification and listening work from end to end.
-What they cannot show: how well any net recognises people. The syllables are no language; a voice never has a cold, ages, shouts or
-moves to another microphone or day; the clips hold no other talkers, music or traffic. An accuracy on them is no accuracy on speech.
+What they cannot show: how well any net recognises people. The syllables are no language; a voice never has a cold,
+ages, shouts, or speaks on another day; the clips hold no other talkers, music or traffic; the voices lie further apart than
+people do. An accuracy on them is no accuracy on speech.
 """
 
 
@@ -104,14 +105,16 @@ class Voice:
 def voices(count: int = 16, seed: int = 0) -> list[Voice]:
     """`count` voices, far from each other in pitch and tract; the first n of more voices are the same n.
 
-    Pitch and tract follow an additive recurrence (golden ratio, root of 3), which keeps any number of first points spread;
-    everything else is drawn. The tract shortens as the pitch rises, as in people, but not strictly: a small bass, a big soprano.
+    Pitch and tract follow an additive recurrence (golden ratio, root of 3), which keeps any number of first points
+    spread; everything else is drawn. The tract shortens as the pitch rises, as in people, but not strictly.
 
     >>> [voice.name for voice in voices(2)]
     ['voice01', 'voice02']
     """
     if not 1 <= count <= 999:
         raise Unusable(f"{count} synthetic voices cannot be made: ask for 1 to 999")
+    if seed < 0:
+        raise Unusable(f"seed {seed} cannot be used: take 0 or more")
     start = np.random.default_rng([seed, VERSION]).random(2)
     return [_voice(index, seed, (start + (index + 1) * np.array([GOLDEN, ROOT])) % 1) for index in range(count)]
 
@@ -149,9 +152,10 @@ def _voice(index: int, seed: int, place: np.ndarray[tuple[int], np.dtype[np.floa
 
 
 def utter(voice: Voice, sentence: int, seconds: float = 4.0, rate: int = 16000) -> Singles:
-    """Sentence number `sentence` (0, 1, ...) of a voice, recorded somewhere: float32 (round(seconds * rate),), peak at most 0.9.
+    """Sentence number `sentence` (0, 1, ...) of a voice, recorded somewhere; peak at most 0.9.
 
-    The same arguments give the same samples on the same processor and packages. Raises Unusable for a length or rate that holds no speech.
+    The same arguments give the same samples on the same processor and packages.
+    Shape: float32 (round(seconds * rate),). Raises Unusable for a length or rate that holds no speech.
     """
     if not 0.05 <= seconds <= 600 or not 8000 <= rate <= 96000:
         raise Unusable(f"no synthetic speech of {seconds} s at {rate} Hz: ask for 0.05 to 600 s at 8000 to 96000 Hz")
@@ -160,35 +164,6 @@ def utter(voice: Voice, sentence: int, seconds: float = 4.0, rate: int = 16000) 
     words, breath, place = (np.random.default_rng([VERSION, voice.seed, sentence, stream]) for stream in range(3))
     samples = round(seconds * rate)
     return recorded(sound(voice, tracks(voice, seconds, words), samples, rate, breath), rate, place)
-
-
-def recorded(dry: Singles, rate: int, rng: np.random.Generator) -> Singles:
-    """The sound as some microphone in some room had it; everything here is of the clip and tells nothing of the voice.
-
-    Echoes (decay 0.15 to 0.4 s, 12 to 24 dB below), the microphone's tilt (+-2 dB over three octaves) and low cut, the noise of the room
-    (26 to 44 dB below, between white and red), the level (-32 to -18 dB full scale). Shape: (n,) -> (n,).
-    """
-    n = len(dry)
-    tail = np.arange(int(0.2 * rate)) / rate
-    echo = rng.standard_normal(len(tail)) * 10 ** (-3 * tail / rng.uniform(0.15, 0.4)) * (tail > 0.002)
-    echo *= 10 ** (-rng.uniform(12, 24) / 20) / np.sqrt(np.sum(echo**2))
-    echo[0] = 1.0
-    size = scipy.fft.next_fast_len(n + len(tail), real=True)
-    hertz = np.maximum(scipy.fft.rfftfreq(size, 1 / rate), 20.0)
-    tilt = 10 ** (rng.uniform(-2, 2) / 20 * np.clip(np.log2(hertz / 1000) / 1.5, -2, 2))
-    low_cut = 1 / (1 + (rng.uniform(40, 120) / hertz) ** 4)
-    response = scipy.fft.rfft(echo.astype(np.float32), size) * (tilt * low_cut).astype(np.float32)
-    wet = scipy.fft.irfft(scipy.fft.rfft(dry, size) * response, size)[:n]
-    noise_spectrum = scipy.fft.rfft(rng.standard_normal(size, np.float32)) * (hertz ** -rng.uniform(0.2, 0.9)).astype(np.float32)
-    noise = scipy.fft.irfft(noise_spectrum, size)[:n]
-    loudness = max(_rms(wet), 1e-9)
-    wet = wet + noise * (loudness * 10 ** (-rng.uniform(26, 44) / 20) / _rms(noise))
-    wet = wet * (10 ** (rng.uniform(-32, -18) / 20) / max(_rms(wet), 1e-9))
-    return np.asarray(wet * min(1.0, 0.9 / max(float(np.max(np.abs(wet))), 1e-9)), np.float32)
-
-
-def _rms(samples: Singles) -> float:
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
 def split_of(sentence: int, sentences: int) -> str:
@@ -200,16 +175,18 @@ def split_of(sentence: int, sentences: int) -> str:
 def write_voices(
     folder: Path, count: int = 16, sentences: int = 14, seconds: float = 4.0, rate: int = 16000, seed: int = 0
 ) -> Path:
-    """The voices as a data set: `folder`/voice01/voice01_001.wav (PCM 16 bit), files.csv (path, speaker, split), README.txt.
+    """The voices as a data set: voice01/voice01_001.wav (PCM 16 bit), files.csv (path, speaker, split), README.txt.
 
-    Clips are `seconds` long, give or take 0.2 s. A folder that already holds exactly this is left as it is; one made by another version or
-    with other numbers is replaced; one that holds something else is refused. It appears whole or not at all: the clips are written
-    to a folder beside it, which is then renamed. Returns `folder`. Raises Unusable, NotThere (no space).
+    Clips are `seconds` long, give or take 0.2 s. A folder that already holds exactly this is left as it is; one made by
+    another version or with other numbers is replaced; one that holds something else is refused. It appears whole or not
+    at all: the clips are written to a folder beside it, which is then renamed. Returns `folder`.
+    Raises Unusable (numbers, foreign folder), NotThere (no space, no right to write).
     """
     folder = Path(folder)
     if sentences < 3:
         raise Unusable(f"{sentences} sentences a voice cannot be split: ask for 3 or more")
-    wanted = {"version": VERSION, "voices": count, "sentences": sentences, "seconds": seconds, "rate": rate, "seed": seed}
+    numbers = {"voices": count, "sentences": sentences, "seconds": seconds, "rate": rate, "seed": seed}
+    wanted = {"version": VERSION, **numbers}
     if is_complete(folder, wanted):
         return folder
     if folder.exists() and not (folder / MARKER).is_file() and (not folder.is_dir() or any(folder.iterdir())):
@@ -268,11 +245,12 @@ def _put_in_place(draft: Path, folder: Path, wanted: dict[str, float]) -> None:
     """Rename the finished draft; where another process was faster with the same voices, keep those."""
     draft.chmod(0o755)  # mkdtemp makes it private
     if folder.exists() and not is_complete(folder, wanted):
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        os.replace(folder, old)  # onto the empty folder
+        old = draft.with_name(f"{draft.name}-old")
+        with contextlib.suppress(FileNotFoundError):  # another process took it away first
+            folder.replace(old)
         shutil.rmtree(old, ignore_errors=True)
     try:
-        os.replace(draft, folder)
+        draft.replace(folder)
     except OSError:
         if not is_complete(folder, wanted):
             raise
