@@ -8,8 +8,9 @@ sinc layer padded by 125 so that the time axis is Table 1's (19683 .. 27) and th
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -50,7 +51,9 @@ class InputLayerNorm(nn.Module):
     def forward(self, wave: Tensor) -> Tensor:
         """Shape: (n, window) -> the same."""
         centred = wave - wave.mean(dim=-1, keepdim=True)
-        return self.gain * centred / (wave.std(dim=-1, keepdim=True) + 1e-6) + self.offset
+        # Twice, as in frontends.normalise: what float32 leaves of a large offset would be divided by 1e-6.
+        centred = centred - centred.mean(dim=-1, keepdim=True)
+        return self.gain * centred / (centred.std(dim=-1, keepdim=True) + 1e-6) + self.offset
 
 
 class LegacySinc(Sinc):
@@ -63,6 +66,15 @@ class LegacySinc(Sinc):
     def forward(self, wave: Tensor) -> Tensor:
         """Shape: (n, window) -> (n, filters, time)."""
         return super().forward(self.norm(wave))
+
+    def describe(self) -> dict[str, Any]:
+        """As the sinc bands', with the input norm named."""
+        return {**super().describe(), "input_norm": "layer"}
+
+    def oracle_parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+        """`low` and `band`; `gain` and `offset` of the input norm, (window,) each."""
+        norm = {name: getattr(self.norm, name).detach().cpu().double().numpy() for name in ("gain", "offset")}
+        return {**super().oracle_parameters(), **norm}
 
 
 class FeatureMapScaling(nn.Module):
