@@ -1,8 +1,8 @@
 """What a synthetic voice says: a random sentence as control tracks (formants, pitch, voicing, noise).
 
 A sentence is a chain of parts (closure, burst, vowel, ...) with one target each. The tracks are the targets held for
-the length of their part and smoothed: formants slowly, amplitudes fast. That alone gives the transitions into and out of
-consonants by which speech is told from a row of tones: a formant is already moving while the lips are still closed.
+the length of their part and smoothed: formants slowly, amplitudes fast. That alone gives the transitions into and out
+of consonants by which speech is told from a row of tones: a formant is already moving while the lips are still closed.
 Vowels: Peterson and Barney 1952, table II (men). Loci of consonants: Klatt 1980, table III, rounded.
 """
 

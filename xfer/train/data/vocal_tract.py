@@ -2,8 +2,8 @@
 
 One grain a glottal cycle: its spectrum is the glottal pulse times the tract's resonances at that moment, its place in
 time a phase. So pulses fall between samples, nothing aliases, and all grains are computed at once (a pulse train
-through time-varying filters needs oversampling for the first two, and a call a frame). Noise is grains too: breath inside
-every cycle, aspiration and frication every 5 ms.
+through time-varying filters needs oversampling for the first two, and a call a frame). Noise is grains too: breath
+inside every cycle, aspiration and frication every 5 ms.
 Glottal pulse: the causal-anticausal linear model (Doval, d'Alessandro, Henrich 2003): the open phase is a resonance
 that runs backwards from the moment of closure. Tract: a cascade of resonances (Fant 1960), of which F1 to F3 move.
 """

@@ -42,8 +42,8 @@ voice, no split with another split. Every clip has its own words, level, room, n
 
 What they can show: that training, export, parity, verification and listening work from end to end.
 What they cannot show: how well any net recognises people. The syllables are no language; a voice never has a cold,
-ages, shouts, or speaks on another day; the clips hold no other talkers, music or traffic; the voices lie further apart than
-people do. An accuracy on them is no accuracy on speech.
+ages, shouts, or speaks on another day; the clips hold no other talkers, music or traffic; the voices lie further
+apart than people do. An accuracy on them is no accuracy on speech.
 """
 
 

@@ -1,0 +1,1 @@
+"""Data sets: clips, layouts, splits, the check, and the windows that a net is fed with."""

@@ -1,0 +1,65 @@
+"""How good a classifier is: by window, by clip (mean score of its windows), and by class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Scores = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Rates are fractions of one."""
+
+    clips: int
+    windows: int
+    clip_accuracy: float
+    window_accuracy: float
+    macro_f1: float
+    """Mean F1 over the labels that occur, by clip."""
+    loss: float
+    """Mean cross-entropy by window, nats."""
+    recall: dict[str, float]
+    """By clip, for each label that occurs."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return dict(vars(self))
+
+
+def clip_scores(window_scores: Scores, clip_of_window: Integers, clips: int) -> Scores:
+    """Mean score of each clip's windows: (windows, k), (windows,) -> (clips, k)."""
+    total = np.zeros((clips, window_scores.shape[1]))
+    np.add.at(total, clip_of_window, window_scores)
+    return np.asarray(total / np.bincount(clip_of_window, minlength=clips)[:, None])
+
+
+def measure(window_scores: Scores, clip_of_window: Integers, truth: Integers, labels: tuple[str, ...]) -> Metrics:
+    """All metrics from the scores of all windows.
+
+    window_scores: (windows, k), rows sum to 1; clip_of_window: (windows,), each clip has one at least; truth: (clips,).
+    """
+    by_clip = clip_scores(window_scores, clip_of_window, len(truth))
+    answer = by_clip.argmax(axis=1)
+    window_truth = truth[clip_of_window]
+    recall: dict[str, float] = {}
+    f1: list[float] = []
+    for k in np.unique(truth):
+        hits = float(((answer == k) & (truth == k)).sum())
+        recall[labels[k]] = hits / float((truth == k).sum())
+        f1.append(2 * hits / float((truth == k).sum() + (answer == k).sum()))
+    picked = window_scores[np.arange(len(window_truth)), window_truth]
+    return Metrics(
+        clips=len(truth),
+        windows=len(window_truth),
+        clip_accuracy=float((answer == truth).mean()),
+        window_accuracy=float((window_scores.argmax(axis=1) == window_truth).mean()),
+        macro_f1=float(np.mean(f1)),
+        loss=float(-np.log(np.maximum(picked, 1e-12)).mean()),
+        recall=recall,
+    )
