@@ -64,7 +64,7 @@ def hann_symmetric(length: int) -> Array:
 
 
 def stft(wave: Array, description: Description, parameters: Parameters) -> Array:
-    """|STFT|: frames centred, ends reflected, the first `frames` kept. Shape: (window,) -> (1, frames, n_fft // 2 + 1)."""
+    """|STFT|: frames centred, ends reflected, first `frames` kept. Shape: (window,) -> (1, frames, n_fft // 2 + 1)."""
     _must_be(description, window="hann_symmetric", pad="reflect", value="magnitude")
     _no_parameters(parameters, "stft")
     n_fft, hop, frames = (int(description[key]) for key in ("n_fft", "hop", "frames"))
@@ -110,7 +110,7 @@ def sinc(wave: Array, description: Description, parameters: Parameters) -> Array
 
 
 def _layer_norm(wave: Array, parameters: dict[str, Array]) -> Array:
-    """The released RawNet2's input norm, gain (x - mean) / (unbiased std + 1e-6) + offset; takes these parameters out."""
+    """The released RawNet2's input norm, gain (x - mean) / (unbiased std + 1e-6) + offset; takes these out."""
     deviation = wave - np.mean(wave)
     scale = float(np.sqrt(np.sum(deviation**2) / (len(wave) - 1))) + 1e-6
     return parameters.pop("gain") * deviation / scale + parameters.pop("offset")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -38,6 +39,10 @@ class Engine(Protocol):
 
     def run(self, windows: Array) -> Outputs:
         """Windows, float32 (n, window), to outputs."""
+        ...
+
+    def read(self, windows: Array, names: Sequence[str]) -> list[Array]:
+        """Outputs of the graph by name, also those that only a twin made for parity has."""
         ...
 
 

@@ -6,6 +6,7 @@ milliseconds now and then, and should cost nothing in between.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,12 @@ class OnnxRuntimeEngine:
 
     def run(self, windows: Array) -> Outputs:
         """Windows, float32 (n, window), to outputs. Raises Unusable where the graph is not what the card says."""
-        found = self._session.run(OUTPUTS, {"audio": np.ascontiguousarray(windows, dtype=np.float32)})
-        return check_outputs(Outputs(*found), len(windows), self.card, self._path)
+        return check_outputs(Outputs(*self.read(windows, OUTPUTS)), len(windows), self.card, self._path)
+
+    def read(self, windows: Array, names: Sequence[str]) -> list[Array]:
+        """Outputs of the graph by name, also those that only a twin made for parity has."""
+        found: list[Array] = self._session.run(names, {"audio": np.ascontiguousarray(windows, dtype=np.float32)})
+        return found
 
     def _check_graph(self) -> None:
         """Names and fixed sizes of the graph against the card."""

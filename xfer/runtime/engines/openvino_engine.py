@@ -6,6 +6,7 @@ percents.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,12 @@ class OpenVinoEngine:
 
     def run(self, windows: Array) -> Outputs:
         """Windows, float32 (n, window), to outputs. Raises Unusable where the graph is not what the card says."""
+        return check_outputs(Outputs(*self.read(windows, OUTPUTS)), len(windows), self.card, self._path)
+
+    def read(self, windows: Array, names: Sequence[str]) -> list[Array]:
+        """Outputs of the graph by name, also those that only a twin made for parity has."""
         self._request.infer({"audio": np.ascontiguousarray(windows, dtype=np.float32)})
-        found = [np.array(self._request.get_tensor(name).data) for name in OUTPUTS]  # copied: the tensors are reused
-        return check_outputs(Outputs(*found), len(windows), self.card, self._path)
+        return [np.array(self._request.get_tensor(name).data) for name in names]  # copied: the tensors are reused
 
     def _check_graph(self, model: Any) -> None:
         """Names and fixed sizes of the graph against the card."""
