@@ -108,7 +108,7 @@ def formula_inputs(window: int, rate: int) -> dict[str, Array]:
         "chirp": 0.5 * chirp,
         "clipped": np.clip(4.0 * chirp * bursts, -1.0, 1.0),
         "noise at -60 dBFS": 10 ** (-60 / 20) * noise,
-        "noise at -26 dBFS": 10 ** (-26 / 20) * noise,
+        "noise at -30 dBFS": 10 ** (-30 / 20) * noise,
         "noise at -6 dBFS": 10 ** (-6 / 20) * noise,
         "noise in bursts": 0.1 * noise * bursts,
     }
