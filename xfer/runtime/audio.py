@@ -8,14 +8,8 @@ Peaks above 1, which MP3 decoders deliver, are kept: clipping them would add wha
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +18,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from xfer.runtime.chatter import captured
 from xfer.runtime.container import Announced, announced
 from xfer.runtime.errors import FileNotThere, Unusable
 
@@ -95,6 +90,16 @@ def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
     return np.concatenate([resampler.push(samples), resampler.flush()])
 
 
+def mono(frames: npt.NDArray[np.float32]) -> Samples:
+    """The mean of the channels, (n, c) -> (n,); summed in one order, so that a sample's last bit never depends on n."""
+    mixed: Samples = frames[:, 0].copy()
+    for channel in range(1, frames.shape[1]):
+        mixed += frames[:, channel]
+    if frames.shape[1] > 1:
+        mixed /= np.float32(frames.shape[1])
+    return mixed
+
+
 def tile(samples: Samples, window: int) -> Samples:
     """Repeat samples that are shorter than a window, then cut: (n,) -> (max(n, window),)."""
     if len(samples) == 0:
@@ -140,25 +145,18 @@ class Resampler:
         return np.asarray(self._stream.resample_chunk(nothing, last=True), dtype=np.float32)
 
 
-@dataclass
-class _Chatter:
-    """What a decoder wrote to stderr."""
-
-    lines: list[str] = field(default_factory=list)
-
-
 class AudioFile:
     """An audio file that is read block by block; `notes` is complete after the last block."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._chatter = _Chatter()
+        self._chatter: list[str] = []
         self._damage = ""
         self.frames_read = 0
         """Samples delivered so far."""
         self.announced = _look(self.path)
         try:
-            with _captured(self._chatter):
+            with captured(self._chatter):
                 self._file: Any = soundfile.SoundFile(str(self.path))
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
             raise _broken(self.path, self.announced) from error
@@ -174,14 +172,14 @@ class AudioFile:
 
     def close(self) -> None:
         """Close the file."""
-        with _captured(self._chatter):
+        with captured(self._chatter):
             self._file.close()
 
     def blocks(self) -> Iterator[Samples]:
         """Mono blocks of up to 16,384 samples. Raises Unusable where not one sample can be decoded."""
         while True:
             try:
-                with _captured(self._chatter):
+                with captured(self._chatter):
                     frames = self._file.read(_BLOCK, dtype="float32", always_2d=True)
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 self._damage = _reason(error)
@@ -189,7 +187,7 @@ class AudioFile:
             if not len(frames):
                 break
             self.frames_read += len(frames)
-            yield _mono(frames)
+            yield mono(frames)
         if not self.frames_read:
             raise _broken(self.path, self.announced)
 
@@ -209,7 +207,7 @@ class AudioFile:
             yield f"damaged: the decoder stopped at {read:.1f} s ({self._damage})"
         elif said.untold:
             yield said.untold
-        errors = [line for line in self._chatter.lines if "error" in line.lower()]
+        errors = [line for line in self._chatter if "error" in line.lower()]
         if errors:
             yield f"the decoder reported {len(errors)} damaged frames"
 
@@ -244,49 +242,3 @@ def _broken(path: Path, said: Announced) -> Unusable:
 
 def _reason(error: Exception) -> str:
     return str(getattr(error, "error_string", error)).strip().rstrip(".").removeprefix("Error : ")
-
-
-def _mono(frames: npt.NDArray[np.float32]) -> Samples:
-    """The mean of the channels, (n, c) -> (n,); summed in one order, so that a sample's last bit never depends on n."""
-    mono = frames[:, 0].copy()
-    for channel in range(1, frames.shape[1]):
-        mono += frames[:, channel]
-    if frames.shape[1] > 1:
-        mono /= np.float32(frames.shape[1])
-    return mono
-
-
-_stderr_lock = threading.Lock()
-_CHATTER = re.compile(rb"^(\[[^\]\n]*mpg123[^\]\n]*\]|Note:|Warning:|Error:).*$\n?", re.MULTILINE)
-"""The forms in which libmpg123 talks; whatever else came to stderr meanwhile is another thread's, and is passed on."""
-
-
-@contextmanager
-def _captured(chatter: _Chatter) -> Iterator[None]:
-    """Keep what the decoder writes to file descriptor 2 off the user's screen, and collect it.
-
-    libmpg123 writes there directly, so only the descriptor itself can be redirected: for the whole process, hence the
-    lock.
-    """
-    with _stderr_lock:
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        try:
-            real = os.dup(2)
-        except OSError:  # stderr is closed: nobody can be disturbed
-            yield
-            return
-        with tempfile.TemporaryFile() as heard:
-            os.dup2(heard.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(real, 2)
-                os.close(real)
-                heard.seek(0)
-                text = heard.read()
-    if text:
-        chatter.lines += [match.group().decode("utf8", "replace").strip() for match in _CHATTER.finditer(text)]
-        others = _CHATTER.sub(b"", text).strip(b"\n")
-        if others:
-            os.write(2, others)

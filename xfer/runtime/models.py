@@ -40,8 +40,8 @@ class Found:
     """Why it cannot be used."""
 
     @property
-    def bytes(self) -> int:
-        """Size on disk."""
+    def size(self) -> int:
+        """Bytes on disk."""
         files = self.path.rglob("*") if self.path.is_dir() else [self.path]
         return sum(file.stat().st_size for file in files if file.is_file())
 

@@ -1,4 +1,4 @@
-"""Engines: what runs a model file. One file an engine, registered by the format it opens, imported when it is needed."""
+"""Engines: what runs a model file. One file an engine, registered by the format it opens, imported when needed."""
 
 from __future__ import annotations
 

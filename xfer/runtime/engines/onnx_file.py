@@ -1,8 +1,8 @@
 """The metadata of an ONNX file, read without an engine and without its weights.
 
 An ONNX file is one protobuf message: fields of a number, a wire type and a value. Its metadata are fields 14, each a
-message of key (1) and value (2); everything else, above all the graph (7), is stepped over. This refuses what is no ONNX
-file before an engine ever sees it, and lists a folder of models at once.
+message of key (1) and value (2); everything else, above all the graph (7), is stepped over. This refuses what is no
+ONNX file before an engine ever sees it, and lists a folder of models at once.
 """
 
 from __future__ import annotations
