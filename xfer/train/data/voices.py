@@ -157,8 +157,8 @@ def utter(voice: Voice, sentence: int, seconds: float = 4.0, rate: int = 16000) 
     The same arguments give the same samples on the same processor and packages.
     Shape: float32 (round(seconds * rate),). Raises Unusable for a length or rate that holds no speech.
     """
-    if not 0.05 <= seconds <= 600 or not 8000 <= rate <= 96000:
-        raise Unusable(f"no synthetic speech of {seconds} s at {rate} Hz: ask for 0.05 to 600 s at 8000 to 96000 Hz")
+    if not 0.25 <= seconds <= 600 or not 8000 <= rate <= 96000:
+        raise Unusable(f"no synthetic speech of {seconds} s at {rate} Hz: ask for 0.25 to 600 s at 8000 to 96000 Hz")
     if sentence < 0:
         raise Unusable(f"sentence {sentence} does not exist: they are numbered 0, 1, ...")
     words, breath, place = (np.random.default_rng([VERSION, voice.seed, sentence, stream]) for stream in range(3))
@@ -173,7 +173,7 @@ def split_of(sentence: int, sentences: int) -> str:
 
 
 def write_voices(
-    folder: Path, count: int = 16, sentences: int = 14, seconds: float = 4.0, rate: int = 16000, seed: int = 0
+    folder: Path | str, count: int = 16, sentences: int = 14, seconds: float = 4.0, rate: int = 16000, seed: int = 0
 ) -> Path:
     """The voices as a data set: voice01/voice01_001.wav (PCM 16 bit), files.csv (path, speaker, split), README.txt.
 
