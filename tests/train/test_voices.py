@@ -1,4 +1,4 @@
-"""Synthetic voices: same bytes again, physics of pitch and tract, told apart by voice only, whole on disk or not there."""
+"""Synthetic voices: same bytes again, physics of pitch and tract, told apart by voice only, whole on disk or absent."""
 
 from __future__ import annotations
 
