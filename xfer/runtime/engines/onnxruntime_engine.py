@@ -48,6 +48,7 @@ class OnnxRuntimeEngine:
         self._path = path
         onnxruntime.set_default_logger_severity(4)
         providers = _providers(onnxruntime, device)
+        self._failures = _failures(onnxruntime)
         self._session = _session(onnxruntime, path, threads, providers)
         self._check_graph()
         used = self._session.get_providers()[0]
@@ -65,8 +66,12 @@ class OnnxRuntimeEngine:
         return check_outputs(Outputs(*self.read(windows, OUTPUTS)), len(windows), self.card, self._path)
 
     def read(self, windows: Array, names: Sequence[str]) -> list[Array]:
-        """Outputs of the graph by name, also those that only a twin made for parity has."""
-        found: list[Array] = self._session.run(names, {"audio": np.ascontiguousarray(windows, dtype=np.float32)})
+        """Outputs of the graph by name, also those that only the twin of parity has. Raises Unusable."""
+        try:
+            found: list[Array] = self._session.run(names, {"audio": np.ascontiguousarray(windows, dtype=np.float32)})
+        except self._failures as error:
+            reason = " ".join(str(error).split())[:200]
+            raise Unusable(f"{self._path} cannot run {len(windows)} windows ({reason}): export it again") from error
         return found
 
     def _check_graph(self) -> None:
@@ -112,13 +117,15 @@ def _session(onnxruntime: Any, path: Path, threads: int, providers: list[Any]) -
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    state = onnxruntime.capi.onnxruntime_pybind11_state
-    broken = tuple(
-        getattr(state, name)
-        for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
-    )
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except broken as error:
+    except _failures(onnxruntime) as error:
         reason = " ".join(str(error).split())[:200]
         raise Unusable(f"{path} cannot be loaded by ONNX Runtime ({reason}): export it again") from error
+
+
+def _failures(onnxruntime: Any) -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises when it cannot load or run a graph; its errors share no base of their own."""
+    state = onnxruntime.capi.onnxruntime_pybind11_state
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
+    return tuple(getattr(state, name) for name in names)

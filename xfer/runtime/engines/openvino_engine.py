@@ -68,8 +68,12 @@ class OpenVinoEngine:
         return check_outputs(Outputs(*self.read(windows, OUTPUTS)), len(windows), self.card, self._path)
 
     def read(self, windows: Array, names: Sequence[str]) -> list[Array]:
-        """Outputs of the graph by name, also those that only a twin made for parity has."""
-        self._request.infer({"audio": np.ascontiguousarray(windows, dtype=np.float32)})
+        """Outputs of the graph by name, also those that only the twin of parity has. Raises Unusable."""
+        try:
+            self._request.infer({"audio": np.ascontiguousarray(windows, dtype=np.float32)})
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[-200:]
+            raise Unusable(f"{self._path} cannot run {len(windows)} windows ({reason}): export it again") from error
         return [np.array(self._request.get_tensor(name).data) for name in names]  # copied: the tensors are reused
 
     def _check_graph(self, model: Any) -> None:
