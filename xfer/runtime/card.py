@@ -191,3 +191,9 @@ def describe_metrics(metrics: Mapping[str, Any]) -> str:
             if isinstance(value, (int, float)):
                 return f"{100 * value:.1f} % of {part} {unit}s"
     return ""
+
+
+def describe_parity(parity: Mapping[str, Any]) -> str:
+    """The one number of a card's parity that a list shows: the largest difference of a score."""
+    value = parity.get("scores")
+    return f"scores within {value:.0e}" if isinstance(value, (int, float)) else ""

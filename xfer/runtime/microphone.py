@@ -1,7 +1,8 @@
 """The microphone: PortAudio through sounddevice, imported when a microphone is opened.
 
 The callback copies and counts, nothing else: it runs in PortAudio's own thread and must be done before the next block.
-The ring between it and the listener is bounded: a listener that falls behind loses the oldest sound, and is told how much.
+The ring between it and the listener is bounded: a listener that falls behind loses the oldest sound, and is told how
+much.
 """
 
 from __future__ import annotations

@@ -90,6 +90,28 @@ class VerifyReport:
         """Does every input give what was stored?"""
         return all(row.difference.equal for row in self.rows)
 
+    def document(self) -> dict[str, Any]:
+        """The report, ready for JSON."""
+        return {
+            "model": str(self.model),
+            "engine": self.engine,
+            "processor": self.processor,
+            "equal": self.equal,
+            "inputs": [
+                {
+                    "input": row.input,
+                    "expected": row.expected,
+                    "found": row.found,
+                    "equal": row.difference.equal,
+                    "scores": row.difference.scores,
+                    "logits": row.difference.logits,
+                    "embedding": row.difference.embedding,
+                    "where": row.difference.where,
+                }
+                for row in self.rows
+            ],
+        }
+
 
 def formula_inputs(window: int, rate: int) -> dict[str, Array]:
     """Inputs of one window each, float32 (window,), in [-1, 1]: the same values on every platform."""
