@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,3 +52,52 @@ def next_steps(*commands: str) -> None:
     say("next:")
     for command in commands:
         say(f"  {command}")
+
+
+class EpochBar:
+    """The progress of a training on stderr: a live bar on a terminal, else a line an epoch and one now and then."""
+
+    EVERY_SECONDS = 20.0
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+        self._spoke = 0.0
+
+    def __enter__(self) -> EpochBar:
+        if is_live() and not talk.quiet:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def tell(self, progress: Any) -> None:
+        """Show a `train.fit.Progress`."""
+        where = f"epoch {progress.epoch}/{progress.epochs}"
+        pace = f"loss {progress.loss:.3f}, {progress.windows_per_second:.1f} windows/s"
+        if progress.validation is not None:
+            found = progress.validation
+            star = ", best so far" if progress.best else ""
+            line = f"{where}  {pace}, validation: clips {found.clip_accuracy:.1%}, windows {found.window_accuracy:.1%}{star}"
+            if self._bar is not None:
+                self._bar.console.print(line, highlight=False)
+            else:
+                say(line)
+            self._spoke = time.monotonic()
+        elif self._bar is not None:
+            total = progress.epochs * progress.steps
+            if self._task is None:
+                self._task = self._bar.add_task(where, total=total)
+            done = (progress.epoch - 1) * progress.steps + progress.step
+            self._bar.update(self._task, completed=done, description=f"{where}  {pace}")
+        elif time.monotonic() - self._spoke > self.EVERY_SECONDS:
+            say(f"{where}  step {progress.step}/{progress.steps}  {pace}")
+            self._spoke = time.monotonic()

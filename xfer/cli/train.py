@@ -1,0 +1,142 @@
+"""`xfer train`: train a source model, or transfer one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xfer.cli import console
+from xfer.cli.console import next_steps, result, result_json, say, warn
+
+if TYPE_CHECKING:
+    from xfer.train.recipe import Recipe
+    from xfer.train.training import Trained
+
+
+def train(
+    data: Annotated[str, typer.Argument(help="Folder of a data set; without it: the embedded synthetic voices.")] = "",
+    task: Annotated[str, typer.Option(help="speaker, genre, sound, command, or a name of your own.")] = "",
+    net: Annotated[str, typer.Option(help="convnet or rawnet2; default: the task's.")] = "",
+    layout: Annotated[str, typer.Option(help="Read the folder as this layout.")] = "",
+    source: Annotated[str, typer.Option("--from", help="Checkpoint or run to transfer from.")] = "",
+    transfer: Annotated[str, typer.Option(help="head (only a new last layer learns) or full.")] = "",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.", show_default=False)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and augmentation.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="The run's folder; default: runs/<task>-<net>-<time>.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any field of the recipe.")
+    ] = None,
+    resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with this run; 'newest': the newest unfinished one.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Warnings and errors only.")] = False,
+) -> None:
+    """Train a source model, or transfer one (--from CHECKPOINT --transfer head|full)."""
+    console.talk.quiet = quiet
+    _need_workshop()
+    from xfer.train import runs
+    from xfer.train.training import Listener
+    from xfer.train.training import train as run_training
+
+    if resume:
+        folder = runs.newest_unfinished() if resume == "newest" else Path(resume)
+        recipe = runs.Run(folder).recipe if (folder / "recipe.toml").exists() else runs.reopen(folder).recipe
+    else:
+        folder = None
+        recipe = resolve(data, task, net, layout, source, transfer, epochs, seed, settings or [])
+    with console.EpochBar() as bar:
+        trained = run_training(
+            recipe, out=out, resume=folder, device=device, listener=Listener(say=say, warn=warn, fit=bar.tell)
+        )
+    _show(trained, recipe, json)
+
+
+def resolve(
+    data: str,
+    task: str,
+    net: str,
+    layout: str,
+    source: str,
+    transfer: str,
+    epochs: int,
+    seed: int,
+    settings: list[str],
+) -> Recipe:
+    """The recipe that these options mean: the data's layout sets task and net, a source sets the net.
+
+    Raises FileNotThere or Unusable as the data set, the source or a setting does.
+    """
+    from xfer.runtime.errors import Unusable, nearest
+    from xfer.train.checkpoint import load
+    from xfer.train.data.layouts import TASK_NETS, read
+    from xfer.train.recipe import default_recipe, with_settings
+    from xfer.train.transfer import METHODS
+
+    if transfer and transfer not in METHODS:
+        raise Unusable(f"no transfer method is called {transfer!r}: {nearest(transfer, METHODS)}")
+    if bool(source) != bool(transfer):
+        raise Unusable("--from CHECKPOINT and --transfer head|full belong together")
+    origin = load(Path(source)) if source else None
+    if origin is not None and not net:
+        net = origin.net.name
+    if data:
+        found = read(Path(data), layout or None, task or None, net or None)
+        task, net, layout = found.task, found.net, found.layout
+    else:
+        task = task or "speaker"
+        net = net or TASK_NETS.get(task, "rawnet2")
+    recipe = replace(default_recipe(task, net), seed=seed)
+    if origin is not None:
+        recipe = replace(recipe, options=origin.net.options)
+    recipe = replace(
+        recipe,
+        data=replace(recipe.data, path=data, layout=layout if data else ""),
+        transfer=replace(recipe.transfer, source=source, method=transfer),
+    )
+    if epochs:
+        recipe = replace(recipe, fit=replace(recipe.fit, epochs=epochs))
+    return with_settings(recipe, settings)
+
+
+def _need_workshop() -> None:
+    from importlib.util import find_spec
+
+    from xfer.runtime.errors import need_extra
+
+    for package in ("torch", "safetensors", "tomli_w"):
+        if find_spec(package) is None:
+            raise need_extra(package, "train")
+
+
+def _show(trained: Trained, recipe: Recipe, as_json: bool) -> None:
+    run = trained.run.folder
+    if as_json:
+        result_json(
+            {
+                "run": str(run),
+                "checkpoint": str(trained.run.best),
+                "task": recipe.task,
+                "net": recipe.net,
+                "best_epoch": trained.best_epoch,
+                "validation": trained.validation,
+                "test": trained.test,
+                "problems": [{"path": str(p.clip.path), "message": p.message, "left_out": p.left_out} for p in trained.problems],
+                "seconds": round(trained.seconds, 1),
+            }
+        )
+        return
+    result(f"{trained.run.best}  best epoch {trained.best_epoch}, {trained.seconds:.0f} s")
+    result(_line("validation", trained.validation))
+    if trained.test is not None:
+        result(_line("test", trained.test))
+    next_steps(f"xfer export {run} --format onnx", f"xfer listen --task {recipe.task} FILE")
+
+
+def _line(side: str, metrics: dict[str, Any]) -> str:
+    return (
+        f"{side:<10} clips {metrics['clip_accuracy']:.1%} of {metrics['clips']}, "
+        f"windows {metrics['window_accuracy']:.1%} of {metrics['windows']}, macro F1 {metrics['macro_f1']:.3f}"
+    )

@@ -1,0 +1,226 @@
+"""One training from a recipe to a finished run: data set, split, check, net, transfer, fit, test."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xfer.runtime.errors import AnswerIsNo, NotThere, Unusable
+from xfer.runtime.home import home
+from xfer.train import fit as loop
+from xfer.train import runs
+from xfer.train.checkpoint import load, save_checkpoint
+from xfer.train.data import layouts
+from xfer.train.data.clips import DataSet
+from xfer.train.data.splits import split
+from xfer.train.data.voices import write_voices
+from xfer.train.data.waves import Problem as DataProblem
+from xfer.train.data.waves import Waves, seconds
+from xfer.train.metrics import Metrics
+from xfer.train.nets import Net, create, options_of, replace_head
+from xfer.train.recipe import Recipe
+from xfer.train.transfer import METHODS
+
+EMBEDDED = "synthetic_voices"
+
+
+@dataclass
+class Listener:
+    """Who is told of the work; every field may stay silent."""
+
+    say: Callable[[str], None] = lambda line: None
+    """A sentence of progress."""
+    warn: Callable[[str], None] = lambda line: None
+    """A sentence that a user must see."""
+    fit: Callable[[loop.Progress], None] = lambda progress: None
+    """Progress of the training loop."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run."""
+
+    run: runs.Run
+    best_epoch: int
+    validation: dict[str, Any]
+    test: dict[str, Any] | None
+    """None where the data set has no test side."""
+    problems: list[DataProblem] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def read_data(path: str, layout: str, task: str | None, net: str | None) -> DataSet:
+    """A data set from its folder, or the embedded synthetic voices where `path` is empty.
+
+    Raises what `layouts.read` raises.
+    """
+    if path:
+        return layouts.read(Path(path), layout or None, task, net)
+    folder = write_voices(home() / "cache" / EMBEDDED)
+    found = layouts.read(folder, "folders", task or "speaker", net)
+    return replace(found, name="embedded synthetic voices", synthetic=True, licence="same as xfer", attribution="")
+
+
+def train(
+    recipe: Recipe,
+    *,
+    out: Path | None = None,
+    resume: Path | None = None,
+    device: str = "auto",
+    listener: Listener | None = None,
+) -> Trained:
+    """Train by a recipe into a new run, or go on with `resume` by its own recipe.
+
+    Raises Unusable, NotThere or AnswerIsNo, each saying the way out. On KeyboardInterrupt the run is marked as
+    stopped, its last finished epoch is kept, and the interrupt goes on to the caller.
+    """
+    listener = listener or Listener()
+    began = time.monotonic()
+    chosen = pick_device(device)
+    data, waves, problems = prepare(recipe, listener)
+    net = build(recipe, data)
+    run = runs.reopen(resume) if resume else runs.start(recipe, out)
+    if recipe.transfer.method == "head":
+        listener.say("the frozen body hears every window once; its embeddings are kept")
+    problem = METHODS[recipe.transfer.method or "full"](net, data, waves, recipe, about(data, waves), chosen)
+    listener.say(f"training {recipe.net} on {_device_name(chosen)} into {run.folder}")
+    try:
+        run.write_state("running", device=str(chosen), machine=platform.processor() or platform.machine())
+        standing = loop.fit(problem, recipe, run, listener.fit, resume=resume is not None)
+    except KeyboardInterrupt:
+        run.write_state("stopped")
+        where = f"{run.last} holds all finished epochs" if run.last.exists() else "no epoch was finished yet"
+        raise KeyboardInterrupt(f"stopped; {where}; go on with: xfer train --resume {run.folder}") from None
+    except (AnswerIsNo, OSError):
+        run.write_state("stopped")
+        raise
+    tested = _finish(run, problem, data, recipe)
+    spent = time.monotonic() - began
+    best = load(run.best)
+    run.write_state(
+        "finished", seconds=round(spent, 1), best_epoch=standing.best_epoch, validation=best.metrics["validation"]["clip_accuracy"]
+    )
+    return Trained(
+        run,
+        standing.best_epoch,
+        best.metrics["validation"],
+        tested.to_json() if tested else None,
+        problems,
+        spent,
+    )
+
+
+def prepare(recipe: Recipe, listener: Listener) -> tuple[DataSet, Waves, list[DataProblem]]:
+    """Read, decode, check and split the data; bad files are named and left out.
+
+    Raises Unusable where what is left cannot be learned from.
+    """
+    if not recipe.data.path:
+        listener.say("no data given: SYNTHETIC voices made by xfer are used, no people (see README.md)")
+    data = read_data(recipe.data.path, recipe.data.layout, recipe.task, recipe.net)
+    rate = create(recipe.net, 2, **recipe.options).sample_rate if recipe.net else 16000
+    waves = Waves(rate)
+    listener.say(f"{data.name}: {len(data.clips)} clips, {len(data.labels)} classes ({data.layout}); decoding")
+    data, problems = waves.check(data)
+    left_out = [problem for problem in problems if problem.left_out]
+    for problem in problems[:10]:
+        listener.warn(f"{'left out' if problem.left_out else 'note'}: {problem.message}")
+    if len(problems) > 10:
+        listener.warn(f"... and {len(problems) - 10} more")
+    if left_out:
+        listener.warn(f"{len(left_out)} of {len(data.clips) + len(left_out)} recordings are left out; training goes on without them")
+    if len(data.labels) < 2:
+        raise Unusable(f"{data.name} has one class only ({data.labels[0]!r}): two are needed to tell anything apart")
+    data = split(data, recipe.data.validation_share, recipe.data.split_seed)
+    trained = {clip.label for clip in data.of("train")}
+    unseen = sorted(set(data.labels) - trained)
+    if unseen:
+        raise Unusable(f"{data.name}: class {unseen[0]!r} has no clip to train on: add recordings, or leave the class out")
+    hours = seconds(waves, data.of("train")) / 3600
+    listener.say(
+        f"train {len(data.of('train'))} clips ({hours * 60:.1f} min), validation {len(data.of('validation'))}, test {len(data.of('test'))}"
+    )
+    return data, waves, problems
+
+
+def build(recipe: Recipe, data: DataSet) -> Net:
+    """The net to train: fresh, or a source's body under a new head.
+
+    Raises Unusable where the source is another net than the recipe's, or the method is unknown.
+    """
+    torch.manual_seed(recipe.seed)
+    if not recipe.transfer.source:
+        if recipe.transfer.method == "head":
+            raise Unusable("--transfer head needs a source: --from CHECKPOINT")
+        return create(recipe.net, len(data.labels), **recipe.options)
+    source = load(Path(recipe.transfer.source))
+    if source.net.name != recipe.net:
+        raise Unusable(
+            f"{source.path} is a {source.net.name}, not a {recipe.net}: leave --net out, or choose another source"
+        )
+    replace_head(source.net, len(data.labels))
+    return source.net
+
+
+def about(data: DataSet, waves: Waves) -> dict[str, Any]:
+    """What checkpoint and card say of the data."""
+    return {
+        "name": data.name,
+        "layout": data.layout,
+        "synthetic": data.synthetic,
+        "classes": len(data.labels),
+        "clips": len(data.clips),
+        "hours": round(seconds(waves, data.clips) / 3600, 4),
+        "licence": data.licence,
+        "attribution": data.attribution,
+    }
+
+
+def pick_device(word: str) -> torch.device:
+    """auto: CUDA when there, the CPU otherwise. Raises Unusable for an unknown word, NotThere for an absent card."""
+    if word == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if word != "cpu" and not word.startswith("cuda"):
+        raise Unusable(f"no device is called {word!r}: auto, cpu, cuda or cuda:N")
+    try:
+        device = torch.device(word)
+    except RuntimeError:
+        raise Unusable(f"no device is called {word!r}: auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise NotThere(f"{word} is not there: torch sees {torch.cuda.device_count()} CUDA devices; use --device cpu")
+    return device
+
+
+def default_options(net: str) -> dict[str, Any]:
+    """The options of a net, as the recipe shows them."""
+    return options_of(net)
+
+
+def _finish(run: runs.Run, problem: Any, data: DataSet, recipe: Recipe) -> Metrics | None:
+    """Measure the best weights once on the test side, if there is one, and store that in the best checkpoint."""
+    if not data.of("test"):
+        return None
+    best = load(run.best)
+    problem.net.load_state_dict(best.net.state_dict())
+    tested: Metrics = problem.measure("test")
+    save_checkpoint(
+        run.best,
+        problem.net,
+        task=best.task,
+        labels=best.labels,
+        recipe=asdict(recipe),
+        metrics=best.metrics | {"test": tested.to_json()},
+        data=best.data,
+    )
+    run.log({"split": "test", "epoch": best.metrics["epoch"], "test": tested.to_json()})
+    return tested
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"the CPU ({torch.get_num_threads()} threads)"

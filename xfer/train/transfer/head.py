@@ -1,0 +1,122 @@
+"""`head` transfer: all but the last layer fixed, as the paper did.
+
+Fixed means the parameters, the running statistics of batch norm, and the body's dropout off (FACTS.md 8.25). So the
+body's answer to a window never changes: it is evaluated once, on the fixed windows of every clip and on a few stored
+augmentations, and only the embeddings are kept; the epochs after cost almost nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xfer.train.data.clips import DataSet, Split
+from xfer.train.data.waves import Waves
+from xfer.train.data.windows import crop, evaluation_windows
+from xfer.train.metrics import Metrics, measure
+from xfer.train.nets import Net
+from xfer.train.recipe import Recipe
+from xfer.train.transfer.whole import EVALUATION_BATCH, crops_of, targets_of
+
+
+class HeadOnly:
+    """Only the head learns, on stored embeddings of the frozen body."""
+
+    def __init__(
+        self,
+        net: Net,
+        data: DataSet,
+        waves: Waves,
+        recipe: Recipe,
+        about: dict[str, Any],
+        device: torch.device,
+        tell: Callable[[int], None] | None = None,
+    ) -> None:
+        self.net = net.to(device)
+        self.labels = data.labels
+        self.data = about
+        self._set, self._waves, self._device, self._recipe = data, waves, device, recipe
+        self._tell = tell or (lambda windows: None)
+        self._done = 0
+        self._sides: dict[Split, tuple[Tensor, np.ndarray[Any, np.dtype[np.int64]]]] = {}
+        self.net.requires_grad_(False)
+        self.net.head.requires_grad_(True)
+        fixed, owners = self._side("train")
+        targets = targets_of(data.of("train"), self.labels)
+        extra = self._augmented()
+        self._embeddings = torch.cat([fixed, extra])
+        repeated = np.tile(np.arange(len(targets)), recipe.transfer.augmentations)
+        self._targets = torch.from_numpy(targets[np.concatenate([owners, repeated])]).to(device)
+
+    def trained(self) -> nn.Module:
+        """The head, in training mode; the body stays in evaluation mode."""
+        self.net.eval()
+        return self.net.head.train()
+
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return math.ceil(len(self._targets) / self._recipe.fit.batch)
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Stored embeddings (n, embedding) and targets (n,) in a seeded order."""
+        order = np.random.default_rng([self._recipe.seed, epoch]).permutation(len(self._targets))
+        for start in range(0, len(order), self._recipe.fit.batch):
+            chosen = torch.from_numpy(order[start : start + self._recipe.fit.batch]).to(self._device)
+            yield self._embeddings[chosen], self._targets[chosen]
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """(n, embedding) -> (n, classes)."""
+        logits: Tensor = self.net.head(inputs)
+        return logits
+
+    def validate(self) -> Metrics:
+        """Metrics of the validation side, from stored embeddings."""
+        return self.measure("validation")
+
+    def measure(self, split: Split) -> Metrics:
+        """Metrics of one side of the split."""
+        embeddings, owners = self._side(split)
+        self.net.eval()
+        with torch.no_grad():
+            scores = self.net.head(embeddings).softmax(dim=1).cpu().double().numpy()
+        return measure(scores, owners, targets_of(self._set.of(split), self.labels), self.labels)
+
+    def _side(self, split: Split) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.int64]]]:
+        """Embeddings of the fixed windows of one side, and each one's clip; computed once."""
+        if split not in self._sides:
+            clips = self._set.of(split)
+            parts, owners = [], []
+            for windows, owner in evaluation_windows(
+                self._waves, clips, self.net.window, self.net.window, EVALUATION_BATCH
+            ):
+                parts.append(self._embed(windows))
+                owners.append(owner)
+            self._sides[split] = torch.cat(parts), np.concatenate(owners)
+        return self._sides[split]
+
+    def _augmented(self) -> Tensor:
+        """Embeddings of `augmentations` random whole windows of each training clip, clip by clip in each round."""
+        clips = self._set.of("train")
+        # The body hears what it will hear later: whole windows, even where it was trained on shorter crops.
+        crops = replace(crops_of(self._recipe, self.net), length=self.net.window)
+        parts = [torch.zeros(0, self.net.embedding_size, device=self._device)]
+        for which in range(self._recipe.transfer.augmentations):
+            for start in range(0, len(clips), EVALUATION_BATCH):
+                chosen = range(start, min(start + EVALUATION_BATCH, len(clips)))
+                windows = [crop(self._waves.samples(clips[i]), crops, 0, i, which) for i in chosen]
+                parts.append(self._embed(np.stack(windows)))
+        return torch.cat(parts)
+
+    def _embed(self, windows: np.ndarray[Any, np.dtype[np.float32]]) -> Tensor:
+        self.net.eval()
+        with torch.no_grad():
+            embedding: Tensor = self.net(torch.from_numpy(windows).to(self._device)).embedding
+        self._done += len(windows)
+        self._tell(self._done)
+        return embedding

@@ -1,0 +1,94 @@
+"""Train every weight: from scratch, or `full` transfer from a source's body."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xfer.train.data.clips import Clip, DataSet, Split
+from xfer.train.data.waves import Waves
+from xfer.train.data.windows import Crops, evaluation_windows, training_batches
+from xfer.train.metrics import Metrics, measure
+from xfer.train.nets import Net
+from xfer.train.recipe import Recipe
+
+EVALUATION_BATCH = 8
+
+
+def targets_of(clips: Sequence[Clip], labels: tuple[str, ...]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The label's index for each clip, (clips,)."""
+    place = {label: index for index, label in enumerate(labels)}
+    return np.array([place[clip.label] for clip in clips], dtype=np.int64)
+
+
+def evaluate(net: Net, waves: Waves, clips: Sequence[Clip], labels: tuple[str, ...], device: torch.device) -> Metrics:
+    """Metrics of clips by windows over the whole of each; the net in evaluation mode."""
+    net.eval()
+    scores: list[Tensor] = []
+    owners: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+    with torch.no_grad():
+        for windows, owner in evaluation_windows(waves, clips, net.window, net.window, EVALUATION_BATCH):
+            scores.append(net(torch.from_numpy(windows).to(device)).logits.softmax(dim=1).cpu())
+            owners.append(owner)
+    return measure(torch.cat(scores).double().numpy(), np.concatenate(owners), targets_of(clips, labels), labels)
+
+
+class WholeNet:
+    """All weights learn, on random crops that are cut anew in every epoch."""
+
+    def __init__(
+        self,
+        net: Net,
+        data: DataSet,
+        waves: Waves,
+        recipe: Recipe,
+        about: dict[str, Any],
+        device: torch.device,
+    ) -> None:
+        self.net = net.to(device)
+        self.labels = data.labels
+        self.data = about
+        self._set, self._waves, self._device = data, waves, device
+        self._batch = recipe.fit.batch
+        self._crops = crops_of(recipe, net)
+        self._clips = data.of("train")
+        self._targets = targets_of(self._clips, self.labels)
+
+    def trained(self) -> nn.Module:
+        """The whole net, in training mode."""
+        return self.net.train()
+
+    def steps(self) -> int:
+        """Batches in an epoch; a last batch of one window is left out."""
+        windows = len(self._clips) * self._crops.per_clip
+        return max(1, math.ceil(windows / self._batch) - (windows % self._batch == 1))
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Crops (n, length) and targets (n,)."""
+        for windows, targets in training_batches(
+            self._waves, self._clips, self._targets, self._crops, epoch, self._batch
+        ):
+            yield torch.from_numpy(windows).to(self._device), torch.from_numpy(targets).to(self._device)
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """(n, length) -> (n, classes)."""
+        logits: Tensor = self.net(inputs).logits
+        return logits
+
+    def validate(self) -> Metrics:
+        """Metrics of the validation side."""
+        return self.measure("validation")
+
+    def measure(self, split: Split) -> Metrics:
+        """Metrics of one side of the split."""
+        return evaluate(self.net, self._waves, self._set.of(split), self.labels, self._device)
+
+
+def crops_of(recipe: Recipe, net: Net) -> Crops:
+    """How training windows are cut by this recipe for this net."""
+    return Crops(recipe.fit.crop or net.window, recipe.fit.crops_per_clip, recipe.fit.gain_db, recipe.seed)
