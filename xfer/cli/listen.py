@@ -31,7 +31,7 @@ def listen(
     task: Annotated[
         str | None, typer.Option(help="What is recognised: speaker, genre, sound, command or a model's own task.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="A model file. Default: the one that is found for the task.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model file. Default: the one found for the task.")] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line on stdout.")] = False,
     hop: Annotated[float | None, typer.Option(help="Seconds between two windows. Default: the model's own.")] = None,
     top: Annotated[int, typer.Option(min=1, help="So many labels with their scores in each event.")] = 5,
@@ -176,7 +176,7 @@ def _until_told(paths: list[Path], stop: _Stop) -> Iterator[Path]:
 
 
 class _Stop:
-    """Ctrl-C and SIGTERM end the source, not the program: what was heard is written whole. A second one ends at once."""
+    """Ctrl-C and SIGTERM end the source: what was heard is written whole. A second one ends the program at once."""
 
     def __init__(self) -> None:
         self.source: Source | None = None

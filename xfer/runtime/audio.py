@@ -1,8 +1,7 @@
 """Sound as every floor uses it: mono float32, nominally in [-1, 1], at the rate that is asked for.
 
-Training and listening call these very functions, so what a net heard in training is what it hears live. A file is
-decoded in blocks of one fixed size and a stream is resampled by the same soxr stream whatever its blocks, so both give
-the same samples.
+Training and listening call these very functions, so what a net heard in training is what it hears live. A file is read
+onward in blocks and a stream is resampled by the same soxr stream whatever its blocks, so both give the same samples.
 Peaks above 1, which MP3 decoders deliver, are kept: clipping them would add what was never recorded.
 """
 
@@ -32,7 +31,7 @@ LARGEST_SOUND = 8.0
 """A sample beyond this (18 dB over full scale) is no sound: an integer read as a float, or a broken file."""
 
 _BLOCK = 16_384
-"""Frames a read. Fixed, since libmpg123's last bit depends on where a read ends."""
+"""Frames a read."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +144,17 @@ class Resampler:
         return np.asarray(self._stream.resample_chunk(nothing, last=True), dtype=np.float32)
 
 
+class _Onward(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is only read onward.
+
+    soundfile seeks after every read to where it already is, and libsndfile's seek in an MP3 lands elsewhere: blocks read
+    that way differ from the whole by as much as the sound itself. A file that calls itself unseekable is left alone.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 class AudioFile:
     """An audio file that is read block by block; `notes` is complete after the last block."""
 
@@ -157,7 +167,7 @@ class AudioFile:
         self.announced = _look(self.path)
         try:
             with captured(self._chatter):
-                self._file: Any = soundfile.SoundFile(str(self.path))
+                self._file: Any = _Onward(str(self.path))
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
             raise _broken(self.path, self.announced) from error
         self.rate = int(self._file.samplerate)

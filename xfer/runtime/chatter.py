@@ -27,14 +27,13 @@ _FORMS = re.compile(
 @contextmanager
 def captured(lines: list[str]) -> Iterator[None]:
     """Append to `lines` what known libraries write to stderr meanwhile."""
+    if sys.__stderr__ is None:  # started with stderr closed: descriptor 2 may be any file, and nobody can be disturbed
+        yield
+        return
     with _lock:
         if sys.stderr is not None:
             sys.stderr.flush()
-        try:
-            real = os.dup(2)
-        except OSError:  # stderr is closed: nobody can be disturbed
-            yield
-            return
+        real = os.dup(2)
         with tempfile.TemporaryFile() as heard:
             os.dup2(heard.fileno(), 2)
             try:

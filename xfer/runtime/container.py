@@ -29,7 +29,7 @@ class Announced:
     slack: int = 0
     """So many samples may be missing without the file being cut (an MP3 decoder's delay)."""
     cut: bool = False
-    """The container itself shows that its end is missing (Ogg: no page that ends the stream)."""
+    """The container itself shows that its end is missing, not how much of it."""
     untold: str = ""
     """Why the length cannot be known, where that is worth telling."""
 
@@ -70,7 +70,6 @@ def _wav(file: BinaryIO, order: str) -> Announced:
     file.seek(12, 1)
     frame_bytes = 0
     large = None  # ds64: the real size of the data chunk of an RF64
-    fact = None  # samples a channel, which compressed forms (ADPCM) must state
     while len(head := file.read(8)) == 8:
         name, size = head[:4], struct.unpack(order + "I", head[4:])[0]
         if name == b"data":
@@ -78,9 +77,10 @@ def _wav(file: BinaryIO, order: str) -> Announced:
                 size = large
             elif size in _UNKNOWN_SIZES or size >= 0x7FFFF000:
                 return Announced(untold="its WAV header announces no length")
-            if fact is not None:
-                return Announced(samples=fact)
-            return Announced(samples=size // frame_bytes) if frame_bytes else Announced()
+            if frame_bytes:
+                return Announced(samples=size // frame_bytes)
+            start = file.tell()  # compressed (ADPCM): writers disagree about the samples they state, so bytes must do
+            return Announced(cut=file.seek(0, 2) < start + size)
         body = file.read(min(size, 64))
         file.seek(size - len(body) + size % 2, 1)
         if name == b"fmt " and len(body) >= 16:
@@ -91,8 +91,6 @@ def _wav(file: BinaryIO, order: str) -> Announced:
             frame_bytes = align if plain else 0
         elif name == b"ds64" and len(body) >= 16:
             large = struct.unpack("<Q", body[8:16])[0]
-        elif name == b"fact" and len(body) >= 4 and not frame_bytes:
-            fact = struct.unpack(order + "I", body[:4])[0] or None
     return Announced()
 
 

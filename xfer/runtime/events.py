@@ -62,7 +62,7 @@ class Event:
 
     def to_text(self) -> str:
         """One line for people."""
-        stretch = f"{clock(self.start)} - {clock(self.end)}"
+        stretch = f"{self.source}  {clock(self.start)} - {clock(self.end)}"
         if self.label is None or self.score is None:
             return f"{stretch}  ({self.kind}: no usable sound)"
         shown = self.label if self.known else f"unknown (nearest: {self.label})"
