@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from tests.recordings import recordings
 from tests.runtime.tiny import tone
 from xfer.runtime.audio import AudioFile, Resampler, decode, load, resample, tile, window_starts
+from xfer.runtime.chatter import captured
 from xfer.runtime.errors import FileNotThere, Unusable
 
 NOISE = (0.3 * np.random.default_rng(1).standard_normal(50_000)).astype(np.float32).clip(-1, 1)
@@ -68,14 +70,33 @@ def test_peaks_of_an_mp3_above_one_are_kept(tmp_path: Path) -> None:
     assert decode(tmp_path / "loud.mp3").samples.max() > 1.05
 
 
-def test_real_mp3s_have_peaks_above_one_and_chatter_stays_off_the_screen(capfd: pytest.CaptureFixture[str]) -> None:
-    paths = sorted(recordings("music_fma_layout").rglob("*.mp3"))[:80]
+def test_real_mp3s_are_whole_and_have_peaks_above_one(capfd: pytest.CaptureFixture[str]) -> None:
+    paths = sorted(recordings("music_fma_layout").rglob("*.mp3"))[:60]
     found = [decode(path) for path in paths]
     assert sum(recording.samples.max() > 1 for recording in found) >= 5
-    told = [note for recording in found for note in recording.notes]
-    assert any("damaged frames" in note for note in told), "none of these files makes libmpg123 talk any more"
-    assert not any("cut off" in note for note in told)
+    assert [recording.notes for recording in found if recording.notes] == []
     assert capfd.readouterr().err == ""
+
+
+def test_chatter_of_the_decoder_stays_off_the_screen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "a.mp3", np.tile(NOISE, 6), 44_100)
+    whole = (tmp_path / "a.mp3").read_bytes()
+    half = len(whole) // 2
+    (tmp_path / "a.mp3").write_bytes(whole[:half] + bytes(3_000) + whole[half + 3_000 :])
+    with suppress(soundfile.LibsndfileError):
+        soundfile.read(tmp_path / "a.mp3")
+    assert capfd.readouterr().err != "", "libmpg123 says nothing about this file: find one that makes it talk"
+    recording = decode(tmp_path / "a.mp3")
+    assert capfd.readouterr().err == ""
+    assert recording.notes != ()
+
+
+def test_what_another_thread_writes_to_stderr_meanwhile_is_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
+    heard: list[str] = []
+    with captured(heard):
+        os.write(2, b"Warning: Xing stream size off\nepoch 3 of 10\n[src/libmpg123/parse.c:1] error: bad\n")
+    assert capfd.readouterr().err == "epoch 3 of 10\n"
+    assert heard == ["Warning: Xing stream size off", "[src/libmpg123/parse.c:1] error: bad"]
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 8])
@@ -136,8 +157,9 @@ def test_windows_cover_the_audio_itself(length: int, window: int, share: int) ->
         heard[start : start + window] = True
     assert heard.all(), "a sample is in no window"
     assert starts[-1] == length - window
-    assert all(b - a == hop for a, b in zip(starts[:-1], starts[1:-1], strict=False))
-    assert len(set(starts)) == len(starts)
+    steps = np.diff(starts)
+    assert (steps[:-1] == hop).all()
+    assert 0 < min(steps, default=1) <= max(steps, default=1) <= hop
 
 
 def test_short_clips_are_repeated() -> None:
@@ -201,7 +223,7 @@ def test_what_is_no_recording_is_one_clear_sentence(tmp_path: Path, capfd: pytes
     assert capfd.readouterr().err == ""
 
 
-def test_a_damaged_middle_is_told_and_what_came_before_is_kept(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_middle_is_told_the_sound_before_it_kept(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     soundfile.write(tmp_path / "a.flac", np.tile(NOISE, 6), 16_000)
     whole = (tmp_path / "a.flac").read_bytes()
     half = len(whole) // 2

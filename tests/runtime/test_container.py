@@ -102,7 +102,9 @@ def test_tags_before_the_sound_are_skipped(tmp_path: Path) -> None:
         assert plain.samples is not None
 
 
-@pytest.mark.parametrize("content", [b"", b"R", b"RIFF\0\0\0\0WAVE", b"fLaC", b"OggS", b"ID3", b"\xff\xfb\x90", bytes(5000)])
+@pytest.mark.parametrize(
+    "content", [b"", b"R", b"RIFF\0\0\0\0WAVE", b"fLaC", b"OggS", b"ID3", b"\xff\xfb\x90", bytes(5000)]
+)
 def test_stumps_announce_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "stump").write_bytes(content)
     assert announced(tmp_path / "stump").samples is None

@@ -147,8 +147,8 @@ class Resampler:
 class _Onward(soundfile.SoundFile):  # type: ignore[misc]
     """A file that is only read onward.
 
-    soundfile seeks after every read to where it already is, and libsndfile's seek in an MP3 lands elsewhere: blocks read
-    that way differ from the whole by as much as the sound itself. A file that calls itself unseekable is left alone.
+    soundfile seeks after every read to where it already is, and libsndfile's seek in an MP3 lands elsewhere: blocks
+    read that way differ from the whole by as much as the sound itself. What calls itself unseekable is left alone.
     """
 
     def seekable(self) -> bool:
