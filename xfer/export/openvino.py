@@ -1,6 +1,6 @@
 """OpenVINO IR, converted from the very ONNX graph: a folder of model.xml, model.bin and card.json.
 
-Weights stay fp32 (OpenVINO's own saving would make them fp16 without a word); f32 at inference is the engine's to force.
+Weights stay fp32 (its own saving would make them fp16 without a word); f32 at inference is forced by the engine.
 """
 
 from __future__ import annotations

@@ -44,10 +44,10 @@ def put_in_place(draft: Path, target: Path) -> None:
     if draft.is_dir() and target.exists():
         if not _exchange(draft, target):
             # Without an exchange in one step, a crash between these two lines leaves the old one under the hidden name.
-            os.rename(target, draft.with_name(f"{draft.name}.old"))
-            os.rename(draft, target)
+            target.rename(draft.with_name(f"{draft.name}.old"))
+            draft.rename(target)
     else:
-        os.replace(draft, target)
+        draft.replace(target)
     _flush_folder(target.parent)
 
 
@@ -70,7 +70,7 @@ def reserve(path: Path, size: int) -> None:
 
 
 def older(target: Path) -> str:
-    """What to say of a model that lies at the target already and stays: its name and date; empty where there is none."""
+    """What to say of a model that lies at the target and stays: its name and date; empty where there is none."""
     if not target.exists():
         return ""
     date = time.strftime("%Y-%m-%d %H:%M", time.localtime(target.stat().st_mtime))
