@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code (CLI.md's table). `--debug` anywhere shows tracebacks."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    words = _with_optional_values([word for word in words if word != "--debug"])
     try:
         code = _run(words)
         sys.stdout.flush()
@@ -52,6 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
         if debug and not isinstance(error, SystemExit):
             traceback.print_exc()
         return _explain(error)
+
+
+def _with_optional_values(words: list[str]) -> list[str]:
+    """`--resume` may stand alone, which the parser cannot say: it then means the newest unfinished run."""
+    filled: list[str] = []
+    for word, after in zip(words, [*words[1:], "--"], strict=True):
+        filled += [word, "newest"] if word == "--resume" and after.startswith("-") else [word]
+    return filled
 
 
 def _run(words: list[str]) -> int:

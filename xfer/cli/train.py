@@ -23,7 +23,7 @@ def train(
     layout: Annotated[str, typer.Option(help="Read the folder as this layout.")] = "",
     source: Annotated[str, typer.Option("--from", help="Checkpoint or run to transfer from.")] = "",
     transfer: Annotated[str, typer.Option(help="head (only a new last layer learns) or full.")] = "",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.", show_default=False)] = 0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data; default: the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="The run's folder; default: runs/<task>-<net>-<time>.")] = None,
@@ -61,7 +61,7 @@ def resolve(
     layout: str,
     source: str,
     transfer: str,
-    epochs: int,
+    epochs: int | None,
     seed: int,
     settings: list[str],
 ) -> Recipe:

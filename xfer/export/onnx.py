@@ -19,12 +19,10 @@ from typing import Any
 import torch
 
 from xfer.export.fold import InferenceNet
+from xfer.export.formats import OPSET
 from xfer.export.place import write_file
 from xfer.runtime.card import METADATA_KEY, Card
 from xfer.runtime.errors import Unusable, need_extra
-
-OPSET = 18
-"""Reductions with axes as inputs, no later change that these nets need; every ONNX Runtime since 1.14 knows it."""
 
 EXAMPLE_BATCH = 2
 """A batch of one would be taken for a constant: the GRU's first state then is of batch 1 for ever."""

@@ -1,0 +1,38 @@
+"""Real windows for parity: from the validation side of the data that the checkpoint was trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xfer.runtime.audio import tile, window_starts
+from xfer.runtime.engines import Array
+from xfer.runtime.errors import XferError
+from xfer.train.checkpoint import Checkpoint
+from xfer.train.data.splits import split
+from xfer.train.data.waves import Waves
+from xfer.train.training import read_data
+
+COUNT = 6
+
+
+def validation_windows(checkpoint: Checkpoint, count: int = COUNT) -> dict[str, Array]:
+    """Up to `count` windows, (window,) each, from clips spread over the validation side, by file name.
+
+    Empty where the data is no longer where it was trained from: parity then has its formula inputs alone.
+    """
+    net = checkpoint.net
+    place = checkpoint.recipe.get("data", {})
+    try:
+        data = read_data(place.get("path", ""), place.get("layout", ""), checkpoint.task, net.name)
+        clips = split(data, place.get("validation_share", 0.1), place.get("split_seed", 0)).of("validation")
+    except (XferError, OSError):  # moved, changed, or on a disk that is not here
+        return {}
+    waves, windows = Waves(net.sample_rate), dict[str, Array]()
+    for at in np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int) if clips else []:
+        try:
+            samples = tile(waves.samples(clips[at]), net.window)
+        except XferError:  # a bad file; training left it out too
+            continue
+        start = window_starts(len(samples), net.window, net.window)[0]
+        windows[f"{clips[at].path.name} at {clips[at].offset:g} s"] = samples[start : start + net.window]
+    return windows

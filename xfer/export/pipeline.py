@@ -1,0 +1,142 @@
+"""Export: a checkpoint becomes a model file, once it is proved that the file computes what was trained."""
+
+from __future__ import annotations
+
+import errno
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from xfer.export.describe import card_of
+from xfer.export.fold import fold
+from xfer.export.formats import Form, form_of
+from xfer.export.inputs import parity_inputs
+from xfer.export.onnx import to_shipped, to_twin
+from xfer.export.parity import ParityReport, Reference, prove
+from xfer.export.place import older, put_in_place, workplace
+from xfer.runtime.card import Card
+from xfer.runtime.engines import Array, open_engine
+from xfer.runtime.errors import AnswerIsNo, Unusable
+from xfer.runtime.models import load_model
+from xfer.runtime.selftest import golden, verify
+from xfer.train.checkpoint import Checkpoint, write_atomically
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model file that is in its place."""
+
+    path: Path
+    card: Card
+    parity: ParityReport
+    report: Path | None
+    """Where the parity report lies; None where the run's folder cannot be written."""
+    size: int
+    """Bytes."""
+    seconds: float
+
+
+def export(
+    checkpoint: Checkpoint,
+    out: Path = Path("models"),
+    format: str = "onnx",
+    precision: str = "fp32",
+    name: str | None = None,
+    clips: Mapping[str, Array] | None = None,
+    progress: Callable[[str], None] = lambda _line: None,
+) -> Exported:
+    """Fold, convert, prove and put in place; `clips` are real windows, (window,) each, that parity also hears.
+
+    The file goes to `out`/<name><suffix>, the name being the task's unless given. It is written under a hidden name
+    first; whatever goes wrong leaves an older file of that name as it was. The parity report goes to the checkpoint's folder.
+    Raises AnswerIsNo where the file does not compute what was trained; Unusable for a format, precision or name that
+    cannot be; NotThere for an absent package; OSError (a full disk).
+    """
+    began = time.monotonic()
+    form = form_of(format, precision)
+    target = target_of(out, name or checkpoint.task, form)
+    net = checkpoint.net
+    with workplace(target) as folder:
+        progress(f"folding {net.name}: front-end as constants, {form.format} {form.precision}")
+        twin_graph = to_twin(fold(net))
+        shipped_graph = to_shipped(twin_graph)
+        reference = Reference(net)
+        progress(f"asking the checkpoint what {net.name} should say")
+        card = card_of(checkpoint, name or checkpoint.task, form)
+        card = replace(card, golden=tuple(golden(reference.run, card)))
+        draft, twin = folder / target.name, folder / f"twin{form.suffix}"
+        form.writer(shipped_graph, card, draft)
+        form.writer(twin_graph, card, twin)
+        inputs = parity_inputs(net.window, net.sample_rate, clips)
+        progress(f"parity on {len(inputs)} inputs, from front-end to decision")
+        parity = prove(
+            reference,
+            card,
+            open_engine(draft, device="cpu"),
+            open_engine(twin, device="cpu"),
+            inputs,
+            lambda done, of: progress(f"parity: {done} of {of} inputs"),
+        )
+        report = _write_report(parity, checkpoint.path.parent / f"parity-{form.format}{_dash(form)}.json", progress)
+        if not parity.ok:
+            raise AnswerIsNo(_refusal(parity.sentence(), target, report))
+        card = replace(card, parity=parity.summary())
+        final = folder / "final" / target.name
+        final.parent.mkdir()
+        form.writer(shipped_graph, card, final)
+        _check_final(final, target, report)
+        size = _size(final)
+        put_in_place(final, target)
+    return Exported(target, card, parity, report, size, time.monotonic() - began)
+
+
+def target_of(out: Path, name: str, form: Form) -> Path:
+    """Where a model of that name goes. Raises Unusable for what cannot be a file's name."""
+    if (
+        not name
+        or name.startswith((".", "-"))
+        or any(letter in '/\\:*?"<>|' or not letter.isprintable() for letter in name)
+    ):
+        raise Unusable(f"{name!r} cannot be a model's name: take letters, digits, - and _ (--name)")
+    return out / f"{name}{form.suffix}"
+
+
+def _check_final(final: Path, target: Path, report: Path | None) -> None:
+    """Load the finished file as any device would, and let it verify itself: only its card changed since parity."""
+    verified = verify(load_model(final, device="cpu"))
+    if not verified.equal:
+        row = next(row for row in verified.rows if not row.difference.equal)
+        raise AnswerIsNo(
+            _refusal(f"the finished file does not verify: {row.input}: {row.difference.where}", target, report)
+        )
+
+
+def _refusal(sentence: str, target: Path, report: Path | None) -> str:
+    kept = older(target) or f"{target} was not written"
+    return f"{sentence}; {kept}{f'; all comparisons: {report}' if report else ''}"
+
+
+def _write_report(parity: ParityReport, path: Path, progress: Callable[[str], None]) -> Path | None:
+    """Write the parity report into the run's folder; where that may only be read there is none, and this is said."""
+    try:
+        text = json.dumps(parity.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+        write_atomically(path, f"{text}\n".encode())
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        progress(
+            f"the parity report cannot be written to {path.parent}, which may only be read; the card has its summary"
+        )
+        return None
+    return path
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _dash(form: Form) -> str:
+    return "" if form.precision == "fp32" else f"-{form.precision}"
