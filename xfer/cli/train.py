@@ -36,7 +36,7 @@ def train(
 ) -> None:
     """Train a source model, or transfer one (--from CHECKPOINT --transfer head|full)."""
     console.talk.quiet = quiet
-    _need_workshop()
+    need_workshop()
     from xfer.train import runs
     from xfer.train.training import Listener
     from xfer.train.training import train as run_training
@@ -101,7 +101,8 @@ def resolve(
     return with_settings(recipe, settings)
 
 
-def _need_workshop() -> None:
+def need_workshop() -> None:
+    """Raise NotThere, naming the extra, where what trains is not installed."""
     from importlib.util import find_spec
 
     from xfer.runtime.errors import need_extra

@@ -1,0 +1,108 @@
+"""`xfer export`: a checkpoint becomes a model file that runs anywhere, with proof that it computes what was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xfer.cli.console import next_steps, result, result_json, say, talk, warn
+
+if TYPE_CHECKING:
+    from xfer.export.formats import Form
+    from xfer.export.pipeline import Exported
+    from xfer.train.checkpoint import Checkpoint
+
+
+def export(
+    checkpoint: Annotated[
+        str, typer.Argument(help="A checkpoint (.safetensors) or a run's folder; default: the newest finished run.")
+    ] = "",
+    format: Annotated[str, typer.Option(help="onnx or openvino.")] = "onnx",
+    precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
+    name: Annotated[str, typer.Option(help="The model's name, in place of the task's.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder of the model file.")] = Path("models"),
+    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Warnings and errors only.")] = False,
+) -> None:
+    """Export a checkpoint as a model file; refused, with nothing written, where parity fails."""
+    talk.quiet = quiet
+    _need_packages(format)
+    from xfer.export.clips import validation_windows
+    from xfer.export.formats import form_of
+    from xfer.export.pipeline import export as run_export
+    from xfer.train.runs import newest_finished
+
+    form = form_of(format, precision)
+    source = Path(checkpoint) if checkpoint else newest_finished(Path("runs"))
+    loaded = _load(source, out, name, form)
+    say(f"{loaded.path}: {loaded.net.name} for task {loaded.task}, {len(loaded.labels)} labels")
+    if loaded.data.get("synthetic"):
+        warn("note: trained on SYNTHETIC sound only; the card says so wherever the model is shown")
+    clips = validation_windows(loaded)
+    if not clips:
+        say("the data of this run is not where it was: parity has its formula inputs alone")
+    exported = run_export(loaded, out, form.format, form.precision, name or None, clips, progress=say)
+    _show(exported, as_json)
+
+
+def _load(source: Path, out: Path, name: str, form: Form) -> Checkpoint:
+    """Load a checkpoint; where that fails, the message also names the older model that stays."""
+    from xfer.export.place import older_in
+    from xfer.runtime.errors import XferError
+    from xfer.train.checkpoint import load
+
+    try:
+        return load(source)
+    except XferError as error:
+        kept = older_in(out, form.suffix, name)
+        raise (type(error)(f"{error}; {kept}") if kept else error) from None
+
+
+def _need_packages(format: str) -> None:
+    """Raise NotThere, naming the extra, for a package that is needed and not installed."""
+    from importlib.util import find_spec
+
+    from xfer.runtime.errors import need_extra
+
+    needed = [("torch", "train"), ("safetensors", "train"), ("tomli_w", "train"), ("onnx", "export")]
+    needed += {"onnx": [("onnxruntime", "cpu")], "openvino": [("openvino", "openvino")]}.get(format, [])
+    for package, extra in needed:
+        if find_spec(package) is None:
+            raise need_extra(package, extra)
+
+
+def _show(exported: Exported, as_json: bool) -> None:
+    card, parity = exported.card, exported.parity
+    if as_json:
+        result_json(
+            {
+                "path": str(exported.path),
+                "name": card.name,
+                "task": card.task,
+                "net": card.net,
+                "format": card.format,
+                "precision": card.precision,
+                "opset": card.opset,
+                "bytes": exported.size,
+                "parity": card.parity,
+                "report": str(exported.report) if exported.report else None,
+                "seconds": round(exported.seconds, 1),
+            }
+        )
+        return
+    result(f"{'stage':<18}{'largest error':<15}{'limit':<9}at")
+    for stage in card.parity["limits"]:
+        row = parity.worst(stage)
+        if row is not None and row.limit:
+            result(f"{stage:<18}{row.error:<15.1e}{row.limit:<9.0e}{row.input}, batch of {row.batch}")
+        elif row is not None:
+            compared = sum(each.stage == stage for each in parity.rows)
+            result(f"{stage:<18}{'equal':<15}{'':<9}all {compared}")
+    form = f"{card.format} {card.precision}" + (f", opset {card.opset}" if card.opset else "")
+    result(f"{exported.path}  {exported.size / 1e6:.1f} MB  {form}  ({exported.seconds:.0f} s)")
+    if exported.report:
+        say(f"all {len(parity.rows)} comparisons: {exported.report}")
+    where = "" if exported.path.parent == Path("models") and card.name == card.task else f" --model {exported.path}"
+    next_steps(f"xfer verify {exported.path}", f"xfer listen --task {card.task}{where}")
