@@ -16,7 +16,7 @@ import typer
 from xfer.cli.console import warn
 from xfer.runtime.errors import XferError
 
-VERBS: tuple[str, ...] = ("verify", "listen", "models")
+VERBS: tuple[str, ...] = ("train", "export", "verify", "listen", "models")
 """One file in this folder each, whose function has the verb's name; this is the order of `xfer --help`."""
 
 app = typer.Typer(

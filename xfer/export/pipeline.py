@@ -50,7 +50,7 @@ def export(
     """Fold, convert, prove and put in place; `clips` are real windows, (window,) each, that parity also hears.
 
     The file goes to `out`/<name><suffix>, the name being the task's unless given. It is written under a hidden name
-    first; whatever goes wrong leaves an older file of that name as it was. The parity report goes to the checkpoint's folder.
+    first; whatever goes wrong leaves an older file of that name as it was. The parity report goes to the run's.
     Raises AnswerIsNo where the file does not compute what was trained; Unusable for a format, precision or name that
     cannot be; NotThere for an absent package; OSError (a full disk).
     """

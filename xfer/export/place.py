@@ -77,6 +77,17 @@ def older(target: Path) -> str:
     return f"the older {target}, of {date}, stays as it was"
 
 
+def older_in(out: Path, suffix: str, name: str = "") -> str:
+    """The same where the target is not known yet: of `name`, else of all models in `out`, the newest by name."""
+    if name:
+        return older(out / f"{name}{suffix}")
+    found = [path for path in out.glob(f"*{suffix}") if not path.name.startswith(".")] if out.is_dir() else []
+    if len(found) < 2:
+        return older(found[0]) if found else ""
+    newest = max(found, key=lambda path: path.stat().st_mtime)
+    return f"{older(newest)}, and so do the other {len(found) - 1} in {out}"
+
+
 def _exchange(one: Path, other: Path) -> bool:
     """Swap two names in one step (Linux, renameat2); False where the system or the disk has no such call."""
     try:
