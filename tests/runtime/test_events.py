@@ -9,7 +9,10 @@ import pytest
 
 from xfer.runtime.events import WRITERS, Event, clock, now
 
-KEYS = "version kind source time start end task model label known score top latency_ms dropped".split()
+KEYS = [
+    *("version", "kind", "source", "time", "start", "end", "task", "model"),
+    *("label", "known", "score", "top", "latency_ms", "dropped"),
+]
 """Of CLI.md, in its order."""
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from xfer.runtime.stream import Listener
 
 
+_STDIN = 0
+
+
 def listen(
     source: Annotated[
         str | None, typer.Argument(help="A recording, a folder, or - for raw PCM on stdin. Default: the microphone.")
@@ -100,7 +103,7 @@ def _open(source: str | None, model: Model, mic: str | None, pcm: dict[str, Any]
         return FileSource(source)
     if sys.stdin is None:
         raise NotThere("stdin is closed: pipe raw PCM into it, or name a recording")
-    return PcmSource(sys.stdin.fileno(), **{key: value for key, value in pcm.items() if value is not None})
+    return PcmSource(_STDIN, **{key: value for key, value in pcm.items() if value is not None})
 
 
 def _introduce(model: Model, opened: Source | None = None) -> None:

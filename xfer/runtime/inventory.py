@@ -83,7 +83,9 @@ def _onnxruntime() -> list[Provider]:
         session.run(None, {"x": np.zeros(1, np.float32)})
         return name in session.get_providers()
 
-    return [_try("onnxruntime", name, run) for name in onnxruntime.get_available_providers()]
+    # The Azure provider sends audio to a remote service: no engine of this device.
+    names = [name for name in onnxruntime.get_available_providers() if name != "AzureExecutionProvider"]
+    return [_try("onnxruntime", name, run) for name in names]
 
 
 def _openvino() -> list[Provider]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,10 +109,10 @@ class Microphone:
     live = True
 
     def __init__(self, model_rate: int, wanted: str | None = None, rate: int | None = None) -> None:
-        """Open a microphone at `rate`, or at `model_rate`, or at its own rate where it refuses. Raises NotThere."""
+        """Open a microphone at `rate`; without one at `model_rate`, or at its own where it refuses. Raises NotThere."""
         sounddevice = _sounddevice()
         self.info = choose_microphone(wanted)
-        self.rate, channels = _settings(sounddevice, self.info, rate or model_rate)
+        self.rate, channels = _settings(sounddevice, self.info, [rate] if rate else [model_rate, self.info.rate])
         self._ring = Ring(round(RING_SECONDS * self.rate))
         self._stopped = threading.Event()
         self._chatter: list[str] = []
@@ -164,20 +164,20 @@ class Microphone:
         return ()
 
 
-def _settings(sounddevice: Any, info: MicrophoneInfo, wanted_rate: int) -> tuple[int, int]:
-    """Rate and channels at which it opens: the wanted rate before its own, one channel before all of them."""
-    choices = [(rate, channels) for rate in (wanted_rate, info.rate) for channels in (1, info.channels)]
-    for rate, channels in choices:
+def _settings(sounddevice: Any, info: MicrophoneInfo, rates: Sequence[int]) -> tuple[int, int]:
+    """Rate and channels at which it opens: the first rate that works, one channel before all of them."""
+    for rate, channels in ((rate, channels) for rate in rates for channels in (1, info.channels)):
+        settings = {"device": info.index, "channels": channels, "dtype": "float32", "samplerate": rate}
         try:
             with captured([]):
-                sounddevice.check_input_settings(
-                    device=info.index, channels=channels, dtype="float32", samplerate=rate
-                )
+                sounddevice.check_input_settings(**settings)
         except (sounddevice.PortAudioError, ValueError):
             continue
         return rate, channels
+    refused = " nor ".join(f"at {rate} Hz" for rate in rates)
     raise NotThere(
-        f"microphone {info.name!r} opens neither at {wanted_rate} nor at {info.rate} Hz: name another with --mic"
+        f"microphone {info.name!r} does not open {refused} (its own rate is {info.rate} Hz): "
+        "name another with --mic, or leave --rate out"
     )
 
 
