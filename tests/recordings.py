@@ -14,5 +14,5 @@ def recordings(name: str) -> Path:
     """The folder `name` of the test recordings; skips, saying what is missing and where to put it."""
     folder = ROOT / name
     if not folder.is_dir():
-        pytest.skip(f"no recordings {name!r}: put them at {folder}, or set XFER_TEST_DATA to the folder that holds them")
+        pytest.skip(f"no recordings {name!r}: put them at {folder}, or set XFER_TEST_DATA to the folder of them all")
     return folder

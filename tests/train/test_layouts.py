@@ -43,7 +43,11 @@ def test_published_splits_are_kept():
     digits = read(recordings("spoken_digits"))
     listed = set((digits.root / "testing_list.txt").read_text().split())
     assert {clip.path.relative_to(digits.root).as_posix() for clip in digits.of("test")} == listed
-    assert Counter(clip.split for clip in read(recordings("music_fma_layout")).clips) == {"train": 130, "validation": 43, "test": 42}
+    assert Counter(clip.split for clip in read(recordings("music_fma_layout")).clips) == {
+        "train": 130,
+        "validation": 43,
+        "test": 42,
+    }
     esc = read(recordings("esc10"))
     with (esc.root / "meta/esc50.csv").open() as rows:
         fold_4 = {row["filename"] for row in csv.DictReader(rows) if row["fold"] == "4"}
@@ -77,8 +81,11 @@ def test_no_group_is_split_and_no_label_loses_its_training(pairs, seed, share):
         done = split(data, share, seed)
     except Unusable:
         # Only where every label's clips share one group, or giving a group away would empty another label.
-        assert not any(len({c.group for c in clips if c.label == label} ) > 1 and all(
-            len({c.group for c in clips if c.label == other}) > 1 for other in data.labels) for label in data.labels)
+        assert not any(
+            len({c.group for c in clips if c.label == label}) > 1
+            and all(len({c.group for c in clips if c.label == other}) > 1 for other in data.labels)
+            for label in data.labels
+        )
         return
     assert [replace(clip, split=None) for clip in done.clips] == list(clips)
     sides = {clip.group: {c.split for c in done.clips if c.group == clip.group} for clip in done.clips}

@@ -1,4 +1,4 @@
-"""Every net of the registry: shapes and parameter counts of record (FACTS.md section 10), taps, batches, building twice."""
+"""Every net of the registry: shapes and parameter counts of record (FACTS.md section 10), taps, batches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,16 @@ SHAPES = {
         "embedding": (2, 1024),
     },
 }
-RELEASED_TIMES = {"frontend": 58799, "stem": 19599, "block0": 6533, "block1": 2177, "block2": 725, "block3": 241, "block4": 80, "block5": 26}
+RELEASED_TIMES = {
+    "frontend": 58799,
+    "stem": 19599,
+    "block0": 6533,
+    "block1": 2177,
+    "block2": 725,
+    "block3": 241,
+    "block4": 80,
+    "block5": 26,
+}
 
 
 def size(net: torch.nn.Module) -> int:
@@ -38,12 +47,10 @@ def size(net: torch.nn.Module) -> int:
 
 
 def walked(net, wave):
-    shapes = {"frontend": tuple(net.frontend(wave).shape)}
-    activation = net.frontend(wave)
-    for name, activation in net.walk(activation):
-        shapes[name] = tuple(activation.shape)
-    shapes["embedding"] = tuple(net.embed(activation).shape)
-    return shapes
+    features = net.frontend(wave)
+    stages = {"frontend": features, **dict(net.walk(features))}
+    stages["embedding"] = net.embed(list(stages.values())[-1])
+    return {name: tuple(value.shape) for name, value in stages.items()}
 
 
 @pytest.fixture(scope="module", params=sorted(NETS))

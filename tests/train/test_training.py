@@ -107,7 +107,13 @@ def test_head_transfer_leaves_the_body_bit_for_bit(net, trained, tones, tmp_path
     recipe = replace(default_recipe("sound", net), data=small(tones).data)
     recipe = with_settings(
         recipe,
-        ["fit.epochs=5", "transfer.method=head", f"transfer.source={source}", "transfer.augmentations=1", "fit.learning_rate=0.01"],
+        [
+            "fit.epochs=5",
+            "transfer.method=head",
+            f"transfer.source={source}",
+            "transfer.augmentations=1",
+            "fit.learning_rate=0.01",
+        ],
     )
     done = train(recipe, out=tmp_path / "target", device="cpu")
     before, after = load(source).net.state_dict(), load(done.run.best).net.state_dict()
@@ -117,7 +123,9 @@ def test_head_transfer_leaves_the_body_bit_for_bit(net, trained, tones, tmp_path
 
 
 def test_a_diverging_loss_is_an_answer_of_no(tones, tmp_path):
-    recipe = small(tones, "fit.optimizer=adadelta", "fit.learning_rate=1e30", "fit.clip_gradient=0", "fit.schedule=constant")
+    recipe = small(
+        tones, "fit.optimizer=adadelta", "fit.learning_rate=1e30", "fit.clip_gradient=0", "fit.schedule=constant"
+    )
     with pytest.raises(AnswerIsNo, match="learning rate"):
         train(recipe, out=tmp_path / "nan", device="cpu")
 

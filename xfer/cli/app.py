@@ -16,7 +16,7 @@ import typer
 from xfer.cli.console import warn
 from xfer.runtime.errors import XferError
 
-VERBS: tuple[str, ...] = ("train", "export", "verify", "listen", "models")
+VERBS = ("demo", "train", "export", "verify", "listen", "models", "doctor")
 """One file in this folder each, whose function has the verb's name; this is the order of `xfer --help`."""
 
 app = typer.Typer(
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         warn(str(stopped) or "stopped")
         return 130
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, a user gets a sentence, and --debug the rest
         if debug and not isinstance(error, SystemExit):
             traceback.print_exc()
         return _explain(error)

@@ -1,4 +1,4 @@
-"""Talk goes to stderr, results to stdout. Nothing is coloured or redrawn where stderr is no terminal or NO_COLOR is set."""
+"""Talk goes to stderr, results to stdout; no colours or redrawing where stderr is no terminal or NO_COLOR is set."""
 
 from __future__ import annotations
 
@@ -70,7 +70,11 @@ class EpochBar:
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
             )
             self._bar.start()
         return self
@@ -86,7 +90,8 @@ class EpochBar:
         if progress.validation is not None:
             found = progress.validation
             star = ", best so far" if progress.best else ""
-            line = f"{where}  {pace}, validation: clips {found.clip_accuracy:.1%}, windows {found.window_accuracy:.1%}{star}"
+            rates = f"clips {found.clip_accuracy:.1%}, windows {found.window_accuracy:.1%}"
+            line = f"{where}  {pace}, validation: {rates}{star}"
             if self._bar is not None:
                 self._bar.console.print(line, highlight=False)
             else:

@@ -50,7 +50,9 @@ def demo(
     model = load_model(exported.path)
     verified = verify(model)
     if not verified.equal:
-        raise AnswerIsNo(f"{exported.path} does not compute on this device what was trained: see xfer verify {exported.path}")
+        raise AnswerIsNo(
+            f"{exported.path} does not compute on this device what was trained: see xfer verify {exported.path}"
+        )
     say("4 of 4  listen")
     turns, recording = _conversation(read_data("", "", "speaker", net).of("test"), out / "conversation.wav")
     events = _listen(exported.path, recording)
@@ -73,12 +75,18 @@ def demo(
         return
     _table(events, turns)
     result("")
-    result(f"trained   {net} on SYNTHETIC voices: {test['clip_accuracy']:.1%} of {test['clips']} unheard clips, {len(model.card.labels)} voices")
-    result(f"exported  {exported.path}, {exported.size / 1e6:.1f} MB; it computes what was trained: {exported.parity.ok}")
+    share = f"{test['clip_accuracy']:.1%} of {test['clips']} unheard clips"
+    result(f"trained   {net} on SYNTHETIC voices: {share}, {len(model.card.labels)} voices")
+    result(
+        f"exported  {exported.path}, {exported.size / 1e6:.1f} MB; it computes what was trained: {exported.parity.ok}"
+    )
     result(f"verified  equal on {verified.processor}")
     result(f"heard     {right} of {judged} windows that lie within one voice's turn, in {recording}")
     result(f"took      {document['seconds']:.0f} s")
-    next_steps(f"xfer listen --task speaker --model {exported.path} {recording}", "xfer train DATA   (your own recordings, a folder per class)")
+    next_steps(
+        f"xfer listen --task speaker --model {exported.path} {recording}",
+        "xfer train DATA   (your own recordings, a folder per class)",
+    )
 
 
 def _conversation(clips: tuple[Clip, ...], path: Path) -> tuple[list[tuple[float, float, str]], Path]:
@@ -134,4 +142,6 @@ def _table(events: list[Event], turns: list[tuple[float, float, str]]) -> None:
     for event in events:
         truth = _voice_of(event, turns) or "(two)"
         mark = "" if truth in ("(two)", event.label) else "  wrong"
-        result(f"{event.start:6.2f}  {event.end:6.2f}  {truth:<8}  {event.label or '':<8}  {event.score or 0:.2f}{mark}")
+        result(
+            f"{event.start:6.2f}  {event.end:6.2f}  {truth:<8}  {event.label or '':<8}  {event.score or 0:.2f}{mark}"
+        )

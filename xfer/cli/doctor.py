@@ -32,7 +32,10 @@ def doctor(
                 "providers": [asdict(each) for each in providers],
                 "microphones": microphones,
                 "no_microphone": no_microphone,
-                "missing": {extra: {"packages": names, "get": f"pip install 'xfer[{extra}]'"} for extra, names in missing.items()},
+                "missing": {
+                    extra: {"packages": names, "get": f"pip install 'xfer[{extra}]'"}
+                    for extra, names in missing.items()
+                },
                 "models": [str(found.path) for found in models],
                 "model_places": [str(place) for place in places()],
             }
@@ -49,7 +52,10 @@ def doctor(
         result("engine             none: pip install 'xfer[cpu]' (or 'xfer[openvino]', 'xfer[gpu]')")
     for found in microphones:
         default = ", default" if found["default"] else ""
-        result(f"microphone         {found['index']} {found['name']!r}, {found['rate']} Hz, {found['channels']} channels{default}")
+        result(
+            f"microphone         {found['index']} {found['name']!r}, {found['rate']} Hz, "
+            f"{found['channels']} channels{default}"
+        )
     if no_microphone:
         result(f"microphone         none: {no_microphone}")
     usable = sum(found.card is not None for found in models)

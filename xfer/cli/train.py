@@ -30,7 +30,9 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any field of the recipe.")
     ] = None,
-    resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with this run; 'newest': the newest unfinished one.")] = "",
+    resume: Annotated[
+        str, typer.Option(metavar="RUN", help="Go on with this run; 'newest': the newest unfinished one.")
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Warnings and errors only.")] = False,
 ) -> None:
@@ -124,7 +126,9 @@ def _show(trained: Trained, recipe: Recipe, as_json: bool) -> None:
                 "best_epoch": trained.best_epoch,
                 "validation": trained.validation,
                 "test": trained.test,
-                "problems": [{"path": str(p.clip.path), "message": p.message, "left_out": p.left_out} for p in trained.problems],
+                "problems": [
+                    {"path": str(p.clip.path), "message": p.message, "left_out": p.left_out} for p in trained.problems
+                ],
                 "seconds": round(trained.seconds, 1),
             }
         )

@@ -100,7 +100,7 @@ def load(path: str | Path) -> Checkpoint:
         raise FileNotThere(f"no checkpoint at {path}: `xfer train` writes one into runs/")
     try:
         content = path.read_bytes()
-        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
     except SafetensorError as error:
@@ -115,7 +115,9 @@ def load(path: str | Path) -> Checkpoint:
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
-        raise Unusable(f"{path} does not fit the net {about['net']} that it names: {str(error).splitlines()[-1].strip()}") from None
+        raise Unusable(
+            f"{path} does not fit the net {about['net']} that it names: {str(error).splitlines()[-1].strip()}"
+        ) from None
     net.eval()
     return Checkpoint(
         net=net,
@@ -137,8 +139,18 @@ def _about(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
         if about["kind"] != "xfer checkpoint":
             raise KeyError("kind")
         if about["schema"] > SCHEMA:
-            raise Unusable(f"{path} was written by a newer xfer (schema {about['schema']}): update with pip install -U xfer")
-        wanted = {"net": str, "options": dict, "task": str, "labels": list, "recipe": dict, "metrics": dict, "data": dict}
+            raise Unusable(
+                f"{path} was written by a newer xfer (schema {about['schema']}): update with pip install -U xfer"
+            )
+        wanted = {
+            "net": str,
+            "options": dict,
+            "task": str,
+            "labels": list,
+            "recipe": dict,
+            "metrics": dict,
+            "data": dict,
+        }
         for key, kind in wanted.items():
             if not isinstance(about[key], kind):
                 raise KeyError(key)

@@ -83,7 +83,9 @@ class Standing:
         return (found.clip_accuracy, -found.loss) > (self.best_accuracy, -self.best_loss)
 
 
-def fit(problem: Problem, recipe: Recipe, run: Run, tell: Callable[[Progress], None], *, resume: bool = False) -> Standing:
+def fit(
+    problem: Problem, recipe: Recipe, run: Run, tell: Callable[[Progress], None], *, resume: bool = False
+) -> Standing:
     """Train until the epochs or the patience are used up; write best and last checkpoint as it goes.
 
     Raises AnswerIsNo where the loss is no number any more; the last good checkpoint stays. KeyboardInterrupt passes
@@ -95,7 +97,7 @@ def fit(problem: Problem, recipe: Recipe, run: Run, tell: Callable[[Progress], N
     optimizer = _optimizer(module, how)
     standing = Standing()
     if resume and run.last.exists():
-        standing = _restore(problem, optimizer, load(run.last), recipe)
+        standing = _restore(problem, optimizer, load(run.last))
         run.keep_log_until(standing.epoch)
     while standing.epoch < how.epochs and not _patience_is_over(standing, how):
         epoch = standing.epoch + 1
@@ -125,7 +127,9 @@ def _train_epoch(
     steps = problem.steps()
     total, windows, began = 0.0, 0, time.monotonic()
     for step, (inputs, targets) in enumerate(problem.batches(epoch)):
-        torch.manual_seed(hash((recipe.seed, epoch, step)) & 0x7FFFFFFF)  # dropout; a hash of integers is the same everywhere
+        torch.manual_seed(
+            hash((recipe.seed, epoch, step)) & 0x7FFFFFFF
+        )  # dropout; a hash of integers is the same everywhere
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(how, (epoch - 1) * steps + step, how.epochs * steps)
         loss = F.cross_entropy(problem.logits(inputs), targets, label_smoothing=how.label_smoothing)
@@ -159,7 +163,9 @@ def learning_rate(how: FitRecipe, step: int, steps: int) -> float:
             if step < warm:
                 return how.learning_rate * (step + 1) / (warm + 1)
             return how.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
-    raise Unusable(f"fit.schedule cannot be {how.schedule!r}: {nearest(how.schedule, ('cosine', 'inverse', 'constant'))}")
+    raise Unusable(
+        f"fit.schedule cannot be {how.schedule!r}: {nearest(how.schedule, ('cosine', 'inverse', 'constant'))}"
+    )
 
 
 def _optimizer(module: nn.Module, how: FitRecipe) -> torch.optim.Optimizer:
@@ -180,7 +186,9 @@ def _optimizer(module: nn.Module, how: FitRecipe) -> torch.optim.Optimizer:
             return torch.optim.Adam(groups, lr=how.learning_rate, amsgrad=True)
         case "adadelta":
             return torch.optim.Adadelta(groups, lr=how.learning_rate, rho=0.95, eps=1e-7)
-    raise Unusable(f"fit.optimizer cannot be {how.optimizer!r}: {nearest(how.optimizer, ('adamw', 'adam', 'adadelta'))}")
+    raise Unusable(
+        f"fit.optimizer cannot be {how.optimizer!r}: {nearest(how.optimizer, ('adamw', 'adam', 'adadelta'))}"
+    )
 
 
 def _patience_is_over(standing: Standing, how: FitRecipe) -> bool:
@@ -213,7 +221,7 @@ def _save(
     )
 
 
-def _restore(problem: Problem, optimizer: torch.optim.Optimizer, last: Checkpoint, recipe: Recipe) -> Standing:
+def _restore(problem: Problem, optimizer: torch.optim.Optimizer, last: Checkpoint) -> Standing:
     """Put net, optimizer and standing back to where the run stood.
 
     Raises Unusable where the data's labels changed since.

@@ -79,7 +79,9 @@ class Run:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Unusable(f"another training is at work in {self.folder}: wait for it, or choose another --out") from None
+            raise Unusable(
+                f"another training is at work in {self.folder}: wait for it, or choose another --out"
+            ) from None
 
 
 def start(recipe: Recipe, out: Path | None) -> Run:

@@ -106,7 +106,10 @@ def train(
     spent = time.monotonic() - began
     best = load(run.best)
     run.write_state(
-        "finished", seconds=round(spent, 1), best_epoch=standing.best_epoch, validation=best.metrics["validation"]["clip_accuracy"]
+        "finished",
+        seconds=round(spent, 1),
+        best_epoch=standing.best_epoch,
+        validation=best.metrics["validation"]["clip_accuracy"],
     )
     return Trained(
         run,
@@ -136,18 +139,22 @@ def prepare(recipe: Recipe, listener: Listener) -> tuple[DataSet, Waves, list[Da
     if len(problems) > 10:
         listener.warn(f"... and {len(problems) - 10} more")
     if left_out:
-        listener.warn(f"{len(left_out)} of {len(data.clips) + len(left_out)} recordings are left out; training goes on without them")
+        listener.warn(
+            f"{len(left_out)} of {len(data.clips) + len(left_out)} recordings are left out; "
+            "training goes on without them"
+        )
     if len(data.labels) < 2:
         raise Unusable(f"{data.name} has one class only ({data.labels[0]!r}): two are needed to tell anything apart")
     data = split(data, recipe.data.validation_share, recipe.data.split_seed)
     trained = {clip.label for clip in data.of("train")}
     unseen = sorted(set(data.labels) - trained)
     if unseen:
-        raise Unusable(f"{data.name}: class {unseen[0]!r} has no clip to train on: add recordings, or leave the class out")
-    hours = seconds(waves, data.of("train")) / 3600
-    listener.say(
-        f"train {len(data.of('train'))} clips ({hours * 60:.1f} min), validation {len(data.of('validation'))}, test {len(data.of('test'))}"
-    )
+        raise Unusable(
+            f"{data.name}: class {unseen[0]!r} has no clip to train on: add recordings, or leave the class out"
+        )
+    minutes = seconds(waves, data.of("train")) / 60
+    held = f"validation {len(data.of('validation'))}, test {len(data.of('test'))}"
+    listener.say(f"train {len(data.of('train'))} clips ({minutes:.1f} min), {held}")
     return data, waves, problems
 
 
@@ -225,4 +232,6 @@ def _finish(run: runs.Run, problem: Any, data: DataSet, recipe: Recipe) -> Metri
 
 
 def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"the CPU ({torch.get_num_threads()} threads)"
+    return (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else f"the CPU ({torch.get_num_threads()} threads)"
+    )

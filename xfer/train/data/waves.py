@@ -45,9 +45,7 @@ class Waves:
         """
         return self._read(clip)[0]
 
-    def check(
-        self, data: DataSet, progress: Callable[[int, int], None] | None = None
-    ) -> tuple[DataSet, list[Problem]]:
+    def check(self, data: DataSet, progress: Callable[[int, int], None] | None = None) -> tuple[DataSet, list[Problem]]:
         """Decode every clip once: the data set without what cannot be used, and what is wrong.
 
         `progress(done, all)` is told after each clip. Raises Unusable where nothing is left.
@@ -68,7 +66,9 @@ class Waves:
             if progress:
                 progress(done, len(data.clips))
         if not good:
-            raise Unusable(f"{data.name}: none of its {len(data.clips)} recordings can be used; the first: {problems[0].message}")
+            raise Unusable(
+                f"{data.name}: none of its {len(data.clips)} recordings can be used; the first: {problems[0].message}"
+            )
         return data.with_clips(tuple(good)), problems
 
     def _read(self, clip: Clip) -> tuple[Samples, tuple[str, ...]]:

@@ -83,9 +83,7 @@ class ConvNet(Net):
 def build(classes: int, options: ConvNetOptions) -> Net:
     """A ConvNet with fresh weights."""
     bins = 513
-    body = {
-        f"conv{k}": TimeConv(256, options.pad_before, options.batchnorm_body) for k in range(2, 6)
-    }
+    body = {f"conv{k}": TimeConv(256, options.pad_before, options.batchnorm_body) for k in range(2, 6)}
     return ConvNet(
         "convnet",
         sample_rate=SAMPLE_RATE,
@@ -93,9 +91,7 @@ def build(classes: int, options: ConvNetOptions) -> Net:
         frontend=Stft(n_fft=1024, hop=512, frames=128, normalise=options.normalise),
         stages={
             # Two trainable numbers, the only normalisation of the raw magnitudes (FACTS.md 8.6).
-            "conv1": nn.Sequential(
-                nn.BatchNorm2d(1, eps=1e-3, momentum=0.01), nn.Conv2d(1, 256, (4, bins)), nn.ReLU()
-            ),
+            "conv1": nn.Sequential(nn.BatchNorm2d(1, eps=1e-3, momentum=0.01), nn.Conv2d(1, 256, (4, bins)), nn.ReLU()),
             **body,
             "pool": AverageAndMaximum(options.max_first),
             "dense1": nn.Sequential(nn.Dropout(options.dropout), nn.Linear(1024, 480), nn.ReLU()),

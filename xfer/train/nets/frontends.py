@@ -30,7 +30,8 @@ def mean_over_time(x: Tensor) -> Tensor:
     block = math.isqrt(length)
     if length % block:
         x = F.pad(x, (0, -length % block))
-    return x.unflatten(-1, (-1, block)).sum(dim=-1).sum(dim=-1, keepdim=True) / length
+    blocks: Tensor = x.unflatten(-1, (-1, block))  # type: ignore[no-untyped-call]
+    return blocks.sum(dim=-1).sum(dim=-1, keepdim=True) / length
 
 
 def normalise(wave: Tensor, kind: Normalise) -> Tensor:
@@ -158,17 +159,15 @@ class Sinc(Frontend):
         self.low = nn.Parameter(torch.tensor(edges[:-1], dtype=torch.float32))
         self.band = nn.Parameter(torch.tensor(np.diff(edges), dtype=torch.float32))
         half = length // 2
-        # The original samples its half window at 0 .. length/2 - 1 in `half` steps: neither form of Hamming, kept as it is.
+        # The original samples its half window at 0 .. length/2 - 1 in `half` steps: neither form of Hamming; kept.
         n = np.linspace(0, length / 2 - 1, half)
         self.register_buffer(
             "left_hamming", torch.tensor(0.54 - 0.46 * np.cos(2 * np.pi * n / length)), persistent=False
         )
-        self.register_buffer(
-            "left_time", torch.tensor(2 * np.pi * np.arange(-half, 0) / sample_rate), persistent=False
-        )
+        self.register_buffer("left_time", torch.tensor(2 * np.pi * np.arange(-half, 0) / sample_rate), persistent=False)
 
     def bands(self) -> tuple[Tensor, Tensor]:
-        """Lower and upper edge of each filter in Hz, (filters,) each, float64; a band is never narrower than `min_band`."""
+        """Lower and upper edge of each filter in Hz, (filters,) each, float64; never closer than `min_band`."""
         top = self.sample_rate / 2
         low = (self.min_low + self.low.double().abs()).clamp(max=top - self.min_band)
         high = (low + self.min_band + self.band.double().abs()).clamp(max=top)

@@ -54,10 +54,8 @@ class Net(nn.Module):
 
     def forward(self, wave: Tensor) -> Outputs:
         """Shape: (n, window) -> logits (n, classes), embedding (n, embedding_size)."""
-        activation = self.frontend(wave)
-        for _, activation in self.walk(activation):  # noqa: B020  the last activation is what feeds the embedding
-            pass
-        embedding = self.embed(activation)
+        *_, (_, last) = self.walk(self.frontend(wave))
+        embedding = self.embed(last)
         return Outputs(self.head(embedding), embedding)
 
     def taps(self, wave: Tensor) -> dict[str, Tensor]:
@@ -66,10 +64,10 @@ class Net(nn.Module):
         Pooled is the mean over time (and frequency).
         """
         pooled: dict[str, Tensor] = {}
-        activation = self.frontend(wave)
-        for name, activation in self.walk(activation):  # noqa: B020
+        stages = dict(self.walk(self.frontend(wave)))
+        for name, activation in stages.items():
             pooled[name] = activation.flatten(2).mean(dim=2) if activation.dim() > 2 else activation
-        pooled["embedding"] = self.embed(activation)
+        pooled["embedding"] = self.embed(stages[name])
         return pooled
 
     @property

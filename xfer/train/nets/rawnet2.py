@@ -59,8 +59,8 @@ class InputLayerNorm(nn.Module):
 class LegacySinc(Sinc):
     """Sinc bands behind the released input layer norm."""
 
-    def __init__(self, window: int, **numbers: int) -> None:
-        super().__init__(**numbers)
+    def __init__(self, window: int, filters: int, length: int, sample_rate: int, padding: int) -> None:
+        super().__init__(filters, length, sample_rate, padding)
         self.norm = InputLayerNorm(window)
 
     def forward(self, wave: Tensor) -> Tensor:
@@ -123,7 +123,8 @@ class Block(nn.Module):
         active = x if self.norm1 is None else F.leaky_relu(self.norm1(x), SLOPE)
         y = self.conv1(x if self.legacy else active)
         y = self.conv2(F.leaky_relu(self.norm2(y), SLOPE))
-        return self.scaling(F.max_pool1d(y + self.identity(x), 3))
+        scaled: Tensor = self.scaling(F.max_pool1d(y + self.identity(x), 3))
+        return scaled
 
 
 class Recurrent(nn.Module):
@@ -136,7 +137,7 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (n, channels, time) -> (n, hidden)."""
-        steps, _ = self.gru(F.leaky_relu(self.norm(x), SLOPE).transpose(1, 2))
+        steps: Tensor = self.gru(F.leaky_relu(self.norm(x), SLOPE).transpose(1, 2))[0]
         return steps[:, -1]
 
 
@@ -150,7 +151,8 @@ class UnitHead(nn.Module):
     def forward(self, embedding: Tensor) -> Tensor:
         """Shape: (n, embedding) -> (n, classes)."""
         length = embedding.square().sum(dim=1, keepdim=True).sqrt().clamp_min(1e-9)
-        return self.linear(10.0 * embedding / length)
+        logits: Tensor = self.linear(10.0 * embedding / length)
+        return logits
 
 
 def build(classes: int, options: RawNet2Options) -> Net:
@@ -183,7 +185,7 @@ def build(classes: int, options: RawNet2Options) -> Net:
 
 
 def _initialise(net: Net) -> None:
-    """FACTS.md 3.5: Xavier for linear layers with a bias of 1e-4, Kaiming (a = 0.01) for convolutions; GRU as it comes."""
+    """FACTS.md 3.5: Xavier and a bias of 1e-4 for linear layers, Kaiming (a = 0.01) for convolutions; GRU as it is."""
     for module in net.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)

@@ -47,7 +47,9 @@ def read(root: Path, layout: str | None = None, task: str | None = None, net: st
     if not root.exists():
         raise FileNotThere(f"no data at {root}: check the path")
     if not root.is_dir():
-        raise Unusable(f"{root} is a file; a data set is a folder, for instance one with a folder of recordings per class")
+        raise Unusable(
+            f"{root} is a file; a data set is a folder, for instance one with a folder of recordings per class"
+        )
     if layout is None:
         ordered = sorted(LAYOUTS.values(), key=lambda each: each.last_resort)
         found = next((each for each in ordered if each.recognise(root)), None)

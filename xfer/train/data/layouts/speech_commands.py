@@ -22,7 +22,9 @@ def recognise(root: Path) -> bool:
 def read(root: Path) -> list[Clip]:
     """Label: the word. Group: the speaker's hash."""
     sides: dict[str, Split] = {
-        line.strip(): side for name, side in LISTS.items() for line in (root / name).read_text(encoding="utf-8").splitlines()
+        line.strip(): side
+        for name, side in LISTS.items()
+        for line in (root / name).read_text(encoding="utf-8").splitlines()
     }
     return [
         Clip(
