@@ -31,6 +31,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XFER_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XFER_MODELS", raising=False)
+    monkeypatch.setattr("xfer.runtime.models.shipped_models", lambda: tmp_path / "shipped")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     write_tiny(tmp_path / "models" / "speaker.onnx")
     soundfile.write(tmp_path / "melody.wav", melody(), 16_000)

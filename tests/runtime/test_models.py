@@ -70,7 +70,8 @@ def test_a_task_that_nobody_knows_is_met_with_the_nearest() -> None:
 
 
 @pytest.mark.usefixtures("empty")
-def test_a_known_task_without_a_model_says_where_was_looked() -> None:
+def test_a_known_task_without_a_model_says_where_was_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xfer.runtime.models.shipped_models", lambda: tmp_path / "shipped")
     with pytest.raises(NotThere) as error:
         find_model("command")
     for folder in places():
