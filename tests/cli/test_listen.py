@@ -200,14 +200,14 @@ def test_nothing_on_stdin(lab: Path) -> None:
     assert b"no sound came on stdin" in run.stderr
 
 
-def start(lab: Path, *words: str, **more: Any) -> subprocess.Popen[bytes]:
+def start(lab: Path, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [*XFER, "listen", "-", "--task", "speaker", *words],
         cwd=lab,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        **more,
+        bufsize=0,  # what is read here must not be held back from `communicate`
     )
 
 
@@ -216,7 +216,7 @@ def test_an_end_when_told(lab: Path, sign: signal.Signals, code: int) -> None:
     process = start(lab, "--jsonl")
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write((melody() * 32_767).astype("<i2").tobytes())
+    process.stdin.write((melody() * 32_767).astype("<i2").tobytes())  # fits a pipe
     process.stdin.flush()
     first = process.stdout.readline()
     begin = time.monotonic()

@@ -75,6 +75,7 @@ def resolve(
     from xfer.train.checkpoint import load
     from xfer.train.data.layouts import TASK_NETS, read
     from xfer.train.recipe import default_recipe, with_settings
+    from xfer.train.training import EMBEDDED_SETTINGS
     from xfer.train.transfer import METHODS
 
     if transfer and transfer not in METHODS:
@@ -91,6 +92,8 @@ def resolve(
         task = task or "speaker"
         net = net or TASK_NETS.get(task, "rawnet2")
     recipe = replace(default_recipe(task, net), seed=seed)
+    if not data:
+        recipe = with_settings(recipe, EMBEDDED_SETTINGS)
     if origin is not None:
         recipe = replace(recipe, options=origin.net.options)
     recipe = replace(

@@ -22,7 +22,9 @@ def validation_windows(checkpoint: Checkpoint, count: int = COUNT) -> dict[str, 
     Empty where the data is no longer where it was trained from: parity then has its formula inputs alone.
     """
     net = checkpoint.net
-    place = checkpoint.recipe.get("data", {})
+    place = checkpoint.recipe.get("data")
+    if not isinstance(place, dict):
+        return {}
     try:
         data = read_data(place.get("path", ""), place.get("layout", ""), checkpoint.task, net.name)
         clips = split(data, place.get("validation_share", 0.1), place.get("split_seed", 0)).of("validation")

@@ -15,7 +15,7 @@ from xfer.export.formats import Form, form_of
 from xfer.export.inputs import parity_inputs
 from xfer.export.onnx import to_shipped, to_twin
 from xfer.export.parity import ParityReport, Reference, prove
-from xfer.export.place import older, put_in_place, workplace
+from xfer.export.place import check_place, older, put_in_place, workplace
 from xfer.runtime.card import Card
 from xfer.runtime.engines import Array, open_engine
 from xfer.runtime.errors import AnswerIsNo, Unusable
@@ -68,6 +68,7 @@ def export(
         card = replace(card, golden=tuple(golden(reference.run, card)))
         draft, twin = folder / target.name, folder / f"twin{form.suffix}"
         form.writer(shipped_graph, card, draft)
+        check_place(draft, target)
         form.writer(twin_graph, card, twin)
         inputs = parity_inputs(net.window, net.sample_rate, clips)
         progress(f"parity on {len(inputs)} inputs, from front-end to decision")

@@ -20,7 +20,8 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 def workplace(target: Path) -> Iterator[Path]:
     """A hidden folder beside the target, on the same disk, made and removed: what lies in it when this ends is gone.
 
-    Raises Unusable where the target's folder is a file.
+    Raises Unusable where the target's folder is a file. An OSError on its way out (a full disk) names the target, not
+    the hidden name.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -29,6 +30,10 @@ def workplace(target: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
     try:
         yield folder
+    except OSError as error:
+        if error.errno and (error.filename is None or str(folder) in str(error.filename)):
+            error.filename = str(target)
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -38,9 +43,7 @@ def put_in_place(draft: Path, target: Path) -> None:
 
     Raises Unusable where a folder lies where a file should go, or the other way round.
     """
-    if target.exists() and target.is_dir() != draft.is_dir():
-        kind = "folder" if target.is_dir() else "file"
-        raise Unusable(f"{target} is a {kind} that is no model of this format: move it away, or take another --name")
+    check_place(draft, target)
     if draft.is_dir() and target.exists():
         if not _exchange(draft, target):
             # Without an exchange in one step, a crash between these two lines leaves the old one under the hidden name.
@@ -49,6 +52,13 @@ def put_in_place(draft: Path, target: Path) -> None:
     else:
         draft.replace(target)
     _flush_folder(target.parent)
+
+
+def check_place(draft: Path, target: Path) -> None:
+    """Raise Unusable where a folder lies where a file should go, or the other way round."""
+    if target.exists() and target.is_dir() != draft.is_dir():
+        kind = "folder" if target.is_dir() else "file"
+        raise Unusable(f"{target} is a {kind} that is no model of this format: move it away, or take another --name")
 
 
 def write_file(path: Path, content: bytes) -> None:

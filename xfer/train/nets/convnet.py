@@ -109,6 +109,6 @@ register(
         build,
         ConvNetOptions,
         "five convolutions on the magnitude spectrogram, 22,050 Hz, 3 s",
-        recipe={"fit.batch": 32, "fit.learning_rate": 1e-3},
+        recipe={"fit.batch": 32, "fit.crops_per_clip": 4, "fit.epochs": 20},
     )
 )
