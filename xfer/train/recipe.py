@@ -29,6 +29,10 @@ class DataRecipe:
     """Share of a label's clips that validates where the publisher set none aside."""
     split_seed: int = 0
     """Seed of that choice; not the training's, so that runs over seeds share one split."""
+    licence: str = ""
+    """Under which the recordings are, and so what is learned from them; it goes into the card."""
+    attribution: str = ""
+    """Who must be named, as the licence asks; it goes into the card."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from xfer.train.data.voices import write_voices
 from xfer.train.data.waves import Problem as DataProblem
 from xfer.train.data.waves import Waves, seconds
 from xfer.train.metrics import Metrics
-from xfer.train.nets import Net, create, options_of, replace_head
+from xfer.train.nets import Net, create, replace_head
 from xfer.train.recipe import Recipe
 from xfer.train.transfer import METHODS
 
@@ -92,7 +92,7 @@ def train(
     run = runs.reopen(resume) if resume else runs.start(recipe, out)
     if recipe.transfer.method == "head":
         listener.say("the frozen body hears every window once; its embeddings are kept")
-    problem = METHODS[recipe.transfer.method or "full"](net, data, waves, recipe, about(data, waves), chosen)
+    problem = METHODS[recipe.transfer.method or "full"](net, data, waves, recipe, about(data, waves, recipe), chosen)
     listener.say(f"training {recipe.net} on {_device_name(chosen)} into {run.folder}")
     try:
         run.write_state("running", device=str(chosen), machine=platform.processor() or platform.machine())
@@ -179,7 +179,7 @@ def build(recipe: Recipe, data: DataSet) -> Net:
     return source.net
 
 
-def about(data: DataSet, waves: Waves) -> dict[str, Any]:
+def about(data: DataSet, waves: Waves, recipe: Recipe) -> dict[str, Any]:
     """What checkpoint and card say of the data."""
     return {
         "name": data.name,
@@ -188,8 +188,8 @@ def about(data: DataSet, waves: Waves) -> dict[str, Any]:
         "classes": len(data.labels),
         "clips": len(data.clips),
         "hours": round(seconds(waves, data.clips) / 3600, 4),
-        "licence": data.licence,
-        "attribution": data.attribution,
+        "licence": recipe.data.licence or data.licence,
+        "attribution": recipe.data.attribution or data.attribution,
     }
 
 
@@ -206,11 +206,6 @@ def pick_device(word: str) -> torch.device:
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise NotThere(f"{word} is not there: torch sees {torch.cuda.device_count()} CUDA devices; use --device cpu")
     return device
-
-
-def default_options(net: str) -> dict[str, Any]:
-    """The options of a net, as the recipe shows them."""
-    return options_of(net)
 
 
 def _finish(run: runs.Run, problem: Any, data: DataSet, recipe: Recipe) -> Metrics | None:
