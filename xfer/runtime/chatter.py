@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 _lock = threading.Lock()
 
@@ -34,7 +35,7 @@ def captured(lines: list[str]) -> Iterator[None]:
         if sys.stderr is not None:
             sys.stderr.flush()
         real = os.dup(2)
-        with tempfile.TemporaryFile() as heard:
+        with _scratch() as heard:
             os.dup2(heard.fileno(), 2)
             try:
                 yield
@@ -48,3 +49,10 @@ def captured(lines: list[str]) -> Iterator[None]:
                     others = _FORMS.sub(b"", text)
                     if others.strip():
                         os.write(2, others)
+
+
+def _scratch() -> IO[bytes]:
+    """A file to write to: in memory where the system can, since an edge box may have no disk to write on."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("chatter"), "w+b")
+    return tempfile.TemporaryFile()
