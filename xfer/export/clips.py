@@ -17,7 +17,7 @@ COUNT = 4
 
 
 def validation_windows(checkpoint: Checkpoint, count: int = COUNT) -> dict[str, Array]:
-    """Up to `count` windows, (window,) each, from clips spread over the validation side, by file name.
+    """Up to `count` windows, (window,) each, from clips spread over the validation side, by class folder and file name.
 
     Empty where the data is no longer where it was trained from: parity then has its formula inputs alone.
     """
@@ -37,5 +37,6 @@ def validation_windows(checkpoint: Checkpoint, count: int = COUNT) -> dict[str, 
         except XferError:  # a bad file; training left it out too
             continue
         start = window_starts(len(samples), net.window, net.window)[0]
-        windows[f"{clips[at].path.name} at {clips[at].offset:g} s"] = samples[start : start + net.window]
+        path = clips[at].path
+        windows[f"{path.parent.name}/{path.name} at {clips[at].offset:g} s"] = samples[start : start + net.window]
     return windows

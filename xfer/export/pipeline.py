@@ -72,11 +72,17 @@ def export(
         form.writer(twin_graph, card, twin)
         inputs = parity_inputs(net.window, net.sample_rate, clips)
         progress(f"parity on {len(inputs)} inputs, from front-end to decision")
+        try:
+            engines = [open_engine(path, device="cpu") for path in (draft, twin)]
+        except Unusable as error:
+            raise AnswerIsNo(
+                _refusal(f"the graph of {net.name} is not one that runs: {error}", target, None)
+            ) from error
         parity = prove(
             reference,
             card,
-            open_engine(draft, device="cpu"),
-            open_engine(twin, device="cpu"),
+            engines[0],
+            engines[1],
             inputs,
             lambda done, of: progress(f"parity: {done} of {of} inputs"),
         )

@@ -23,7 +23,7 @@ from xfer.train.data.voices import write_voices
 from xfer.train.data.waves import Problem as DataProblem
 from xfer.train.data.waves import Waves, seconds
 from xfer.train.metrics import Metrics
-from xfer.train.nets import Net, create, replace_head
+from xfer.train.nets import NETS, Net, create, replace_head
 from xfer.train.recipe import Recipe
 from xfer.train.transfer import METHODS
 
@@ -131,8 +131,7 @@ def prepare(recipe: Recipe, listener: Listener) -> tuple[DataSet, Waves, list[Da
     if not recipe.data.path:
         listener.say("no data given: SYNTHETIC voices made by xfer are used, no people (see README.md)")
     data = read_data(recipe.data.path, recipe.data.layout, recipe.task, recipe.net)
-    rate = create(recipe.net, 2, **recipe.options).sample_rate if recipe.net else 16000
-    waves = Waves(rate)
+    waves = Waves(NETS[recipe.net].sample_rate)
     listener.say(f"{data.name}: {len(data.clips)} clips, {len(data.labels)} classes ({data.layout}); decoding")
     data, problems = waves.check(data)
     left_out = [problem for problem in problems if problem.left_out]
@@ -165,6 +164,10 @@ def build(recipe: Recipe, data: DataSet) -> Net:
 
     Raises Unusable where the source is another net than the recipe's, or the method is unknown.
     """
+    known = NETS[recipe.net]
+    if recipe.fit.crop not in (0, known.window) and not (known.free_time and recipe.fit.crop >= known.window // 27):
+        least = f"at least {known.window // 27}, or " if known.free_time else ""
+        raise Unusable(f"{recipe.net} cannot be trained on fit.crop={recipe.fit.crop} samples: {least}0 for its window")
     torch.manual_seed(recipe.seed)
     if not recipe.transfer.source:
         if recipe.transfer.method == "head":

@@ -109,6 +109,9 @@ register(
         build,
         ConvNetOptions,
         "five convolutions on the magnitude spectrogram, 22,050 Hz, 3 s",
+        SAMPLE_RATE,
+        WINDOW,
+        free_time=False,
         recipe={"fit.batch": 32, "fit.crops_per_clip": 4, "fit.epochs": 20},
     )
 )

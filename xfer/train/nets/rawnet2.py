@@ -200,6 +200,9 @@ register(
         build,
         RawNet2Options,
         "sinc filters, residual blocks and a GRU on the raw waveform, 16,000 Hz, 3.69 s",
+        SAMPLE_RATE,
+        WINDOW,
+        free_time=True,
         # A third of the window: the time axis is free, a step costs a third, and a clip gives more different crops.
         recipe={"fit.batch": 16, "fit.crop": WINDOW // 3, "fit.crops_per_clip": 3, "fit.epochs": 20},
     )

@@ -20,6 +20,12 @@ class Registered:
     options: type
     """Frozen dataclass of its variants; the defaults are the shapes of record."""
     summary: str
+    sample_rate: int
+    """Hz."""
+    window: int
+    """Samples."""
+    free_time: bool
+    """Does it take windows of other lengths too (in training: `fit.crop`)?"""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Recipe fields that this net wants otherwise than the common default: `fit.batch`, ..."""
 
