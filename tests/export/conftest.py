@@ -1,0 +1,28 @@
+"""Shared by the tests of export: each registered net is built, loaded and asked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+import torch
+
+from tests.export.nets import registered_checkpoint
+from xfer.export.parity import Reference
+from xfer.train.checkpoint import Checkpoint
+
+pytest.importorskip("onnx", reason="export needs onnx: pip install 'xfer[export]'")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Checkpoint]:
+    """checkpoint(net's name): a checkpoint file of it, with random weights."""
+    return cache(lambda name: registered_checkpoint(tmp_path_factory.mktemp(name), name))
+
+
+@pytest.fixture(scope="session")
+def reference(checkpoint: Callable[[str], Checkpoint]) -> Callable[[str], Reference]:
+    """reference(net's name): its checkpoint's answers, each window computed once in all tests."""
+    return cache(lambda name: Reference(checkpoint(name).net))
