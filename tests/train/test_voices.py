@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from tests.recordings import recordings
 from xfer.runtime.errors import NotThere, Unusable
+from xfer.train.data.articulation import tracks
 from xfer.train.data.voices import MARKER, VERSION, Voice, utter, voices, write_voices
 
 librosa = pytest.importorskip("librosa")
@@ -165,6 +166,14 @@ def test_breath_adds_noise_between_the_harmonics() -> None:
 
     clear, breathy, husky = (periodicity(level) for level in (-50.0, -12.0, -3.0))
     assert clear > breathy + 0.01 > husky + 0.02
+
+
+def test_formants_glide_and_never_jump() -> None:
+    """A tongue takes some 50 ms from one vowel to another; targets lie up to about 2000 Hz apart."""
+    for voice in VOICES:
+        f2 = tracks(voice, 4.0, np.random.default_rng(1)).formants[:, 1] / voice.formant_scale
+        assert np.abs(np.diff(f2)).max() < 2000 * 2.5 / 15  # 2.5 ms a value
+        assert np.std(f2) > 150
 
 
 def describe(clip: np.ndarray) -> np.ndarray:
