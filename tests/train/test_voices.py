@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from tests.recordings import recordings
 from xfer.runtime.errors import NotThere, Unusable
-from xfer.train.data.articulation import tracks
 from xfer.train.data.voices import MARKER, VERSION, Voice, utter, voices, write_voices
+from xfer.train.data.voices.articulation import tracks
 
 librosa = pytest.importorskip("librosa")
 svm = pytest.importorskip("sklearn.svm")

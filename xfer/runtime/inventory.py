@@ -20,7 +20,7 @@ EXTRAS = {
     "gpu": ("onnxruntime-gpu",),
     "openvino": ("openvino",),
     "mic": ("sounddevice",),
-    "train": ("torch", "torchaudio", "librosa", "scikit-learn", "matplotlib", "safetensors", "tomli_w"),
+    "train": ("torch", "torchaudio", "librosa", "scikit-learn", "scipy", "matplotlib", "safetensors", "tomli_w"),
     "export": ("onnx", "onnxscript", "openvino", "nncf"),
 }
 """Distributions that each extra brings, as in pyproject.toml."""

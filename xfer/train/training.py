@@ -19,7 +19,7 @@ from xfer.train.checkpoint import load, save_checkpoint
 from xfer.train.data import layouts
 from xfer.train.data.clips import DataSet
 from xfer.train.data.splits import split
-from xfer.train.data.voices import write_voices
+from xfer.train.data.voices import VERSION, write_voices
 from xfer.train.data.waves import Problem as DataProblem
 from xfer.train.data.waves import Waves, seconds
 from xfer.train.metrics import Metrics
@@ -66,7 +66,7 @@ def read_data(path: str, layout: str, task: str | None, net: str | None) -> Data
     """
     if path:
         return layouts.read(Path(path), layout or None, task, net)
-    folder = write_voices(home() / "cache" / EMBEDDED, seconds=EMBEDDED_SECONDS)
+    folder = write_voices(home() / "cache" / f"{EMBEDDED}-{VERSION}", seconds=EMBEDDED_SECONDS)
     found = layouts.read(folder, "folders", task or "speaker", net)
     return replace(found, name="embedded synthetic voices", synthetic=True, licence="same as xfer", attribution="")
 

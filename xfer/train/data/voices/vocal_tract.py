@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .articulation import CONTROL_RATE, Floats, Tracks
 
 if TYPE_CHECKING:
-    from .voices import Voice
+    from .dataset import Voice
 
 Singles = NDArray[np.float32]
 Complexes = NDArray[np.complex64]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from .voices import Voice
+    from .dataset import Voice
 
 Floats = NDArray[np.float64]
 
