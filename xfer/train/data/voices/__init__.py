@@ -1,4 +1,4 @@
-"""Embedded audio: SYNTHETIC voices by source-filter synthesis. `dataset` is the way in; the other files are its parts."""
+"""Embedded audio: SYNTHETIC voices by source-filter synthesis. `dataset` is the way in, the rest its parts."""
 
 from xfer.train.data.voices.dataset import MARKER, VERSION, Voice, utter, voices, write_voices
 
