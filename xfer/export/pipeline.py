@@ -14,8 +14,9 @@ from xfer.export.fold import fold
 from xfer.export.formats import Form, form_of
 from xfer.export.inputs import parity_inputs
 from xfer.export.onnx import to_shipped, to_twin
-from xfer.export.parity import ParityReport, Reference, prove
+from xfer.export.parity import Reference, prove
 from xfer.export.place import check_place, older, put_in_place, workplace
+from xfer.export.report import ParityReport
 from xfer.runtime.card import Card
 from xfer.runtime.engines import Array, open_engine
 from xfer.runtime.errors import AnswerIsNo, Unusable
