@@ -27,8 +27,8 @@ RAWNET2 = ("--net", "rawnet2", "--set", "fit.batch=16")
 SCRATCH = {
     ("convnet", "speaker"): (*CONVNET, "--epochs", "15"),
     ("convnet", "genre"): (*CONVNET, "--epochs", "12"),
-    ("rawnet2", "speaker"): (*RAWNET2, "--set", "fit.crops_per_clip=3", "--epochs", "14"),
-    ("rawnet2", "genre"): (*RAWNET2, "--set", "fit.crops_per_clip=4", "--epochs", "8"),
+    ("rawnet2", "speaker"): (*RAWNET2, "--set", "fit.crops_per_clip=3", "--epochs", "10"),
+    ("rawnet2", "genre"): (*RAWNET2, "--set", "fit.crops_per_clip=4", "--epochs", "6"),
 }
 REPORT = Path("docs/results.md")
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +16,15 @@ from xfer.cli import app
 from xfer.runtime.errors import AnswerIsNo, FileNotThere, NotThere, Unusable
 
 
-def xfer(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "xfer.cli", *words], capture_output=True, text=True, timeout=120, **more
-    )
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def xfer(*words: str, cwd: Path | None = None, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command line in `cwd`; `path` stands first on the module path."""
+    modules = os.pathsep.join(str(entry) for entry in (path, ROOT) if entry)
+    environment = {**os.environ, "PYTHONPATH": modules, "XFER_HOME": str((cwd or ROOT) / "home")}
+    command = [sys.executable, "-m", "xfer.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, env=environment)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +43,7 @@ def xfer(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_wrong_words(words, code, says, tmp_path):
-    done = xfer(*words, cwd=tmp_path, env={"PYTHONPATH": ":".join(sys.path), "XFER_HOME": str(tmp_path / "home")})
+    done = xfer(*words, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -67,6 +74,12 @@ def test_every_error_has_its_code_and_a_sentence(error, code, says, monkeypatch,
     assert "Traceback" not in captured.err
 
 
+def test_no_words_at_all_shows_the_help(tmp_path):
+    done = xfer(cwd=tmp_path)
+    assert "listen" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_debug_shows_the_traceback(tmp_path):
     done = xfer("train", "not/there", "--debug", cwd=tmp_path)
     assert done.returncode == 3
@@ -93,7 +106,7 @@ def test_both_onnxruntimes_are_refused(tmp_path):
         info = tmp_path / f"{name}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\n")
-    done = xfer("doctor", env={"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"})
+    done = xfer("doctor", path=tmp_path)
     assert done.returncode == 3
     assert "pip uninstall -y onnxruntime onnxruntime-gpu" in done.stderr
     assert "pip install 'xfer[cpu]'" in done.stderr

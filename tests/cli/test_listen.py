@@ -42,7 +42,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(lab: Path, capfd: pytest.CaptureFixture[str]) -> Call:  # noqa: ARG001
+def call(lab: Path, capfd: pytest.CaptureFixture[str]) -> Call:
     """Run a command line here: exit code, stdout, stderr."""
 
     def run(*words: str) -> tuple[int, str, str]:

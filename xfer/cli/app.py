@@ -9,7 +9,10 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
+from typing import Any
 
 import typer
 
@@ -18,6 +21,24 @@ from xfer.runtime.errors import XferError
 
 VERBS = ("demo", "train", "export", "verify", "listen", "models", "doctor")
 """One file in this folder each, whose function has the verb's name; this is the order of `xfer --help`."""
+
+
+class Stopped(XferError):
+    """Ctrl-C, with what the verb says about it. typer would turn a KeyboardInterrupt into a bare exit code."""
+
+    exit_code = 130
+
+
+def _told_when_stopped(verb: Callable[..., int | None]) -> Callable[..., int | None]:
+    @wraps(verb)
+    def run(*words: Any, **options: Any) -> int | None:
+        try:
+            return verb(*words, **options)
+        except KeyboardInterrupt as stopped:
+            raise Stopped(str(stopped) or "stopped") from stopped
+
+    return run
+
 
 app = typer.Typer(
     name="xfer",
@@ -29,7 +50,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _verb in VERBS:
-    app.command(_verb)(getattr(import_module(f"xfer.cli.{_verb}"), _verb))
+    app.command(_verb)(_told_when_stopped(getattr(import_module(f"xfer.cli.{_verb}"), _verb)))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _with_optional_values(words: list[str]) -> list[str]:
     """`--resume` may stand alone, which the parser cannot say: it then means the newest unfinished run."""
     filled: list[str] = []
-    for word, after in zip(words, [*words[1:], "--"], strict=True):
+    for word, after in zip(words, [*words[1:], "--"], strict=False):
         filled += [word, "newest"] if word == "--resume" and after.startswith("-") else [word]
     return filled
 
@@ -67,8 +88,6 @@ def _run(words: list[str]) -> int:
         code = app(words, standalone_mode=False, prog_name="xfer")
     except typer.Exit as stop:
         return stop.exit_code
-    except typer.Abort:
-        return 130
     return code if isinstance(code, int) else 0
 
 

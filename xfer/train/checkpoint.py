@@ -83,9 +83,10 @@ def save_checkpoint(
     }
     # One metadata key: several would be written in an order that changes from run to run.
     content = save(tensors, metadata={"xfer": json.dumps(about, ensure_ascii=False, sort_keys=True)})
-    write_atomically(path, content)
     shown = json.dumps(about | {"sha256": hashlib.sha256(content).hexdigest()}, ensure_ascii=False, indent=2)
+    # The checkpoint last: where it is, the page for people is too.
     write_atomically(path.with_suffix(".json"), shown.encode())
+    write_atomically(path, content)
 
 
 def load(path: str | Path) -> Checkpoint:
