@@ -15,7 +15,6 @@ import pytest
 from xfer.cli import app
 from xfer.runtime.errors import AnswerIsNo, FileNotThere, NotThere, Unusable
 
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
