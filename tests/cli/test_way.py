@@ -100,6 +100,21 @@ def test_transfer_takes_the_net_of_its_source(way, home):
     assert "convnet" in other.stderr
 
 
+def test_a_stored_recipe_trains_again_and_gives_the_same_weights(way, home):
+    run = next(home.glob("runs/sound-convnet-*"))
+    done = xfer(home, "train", "--recipe", run / "recipe.toml", "--out", "again")
+    assert done.returncode == 0, done.stderr
+    assert (home / "again/best.safetensors").read_bytes() == (run / "best.safetensors").read_bytes()
+
+
+def test_options_without_effect_are_refused(way, home):
+    run = next(home.glob("runs/sound-convnet-*"))
+    for words in (("--resume", run, "--epochs", 9), ("--recipe", run / "recipe.toml", "--net", "rawnet2")):
+        refused = xfer(home, "train", *words)
+        assert refused.returncode == 2
+        assert f"leave {words[2]} out" in refused.stderr
+
+
 def test_two_at_once_make_two_runs(home):
     pair = [start(home, *TRAIN, "--epochs", 1, "--set", "fit.crops_per_clip=1") for _ in range(2)]
     for process in pair:

@@ -10,6 +10,7 @@ import typer
 
 from xfer.cli import console
 from xfer.cli.console import next_steps, result, result_json, say, warn
+from xfer.runtime.errors import Unusable
 
 if TYPE_CHECKING:
     from xfer.train.recipe import Recipe
@@ -24,9 +25,12 @@ def train(
     source: Annotated[str, typer.Option("--from", help="Checkpoint or run to transfer from.")] = "",
     transfer: Annotated[str, typer.Option(help="head (only a new last layer learns) or full.")] = "",
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data; default: the recipe's.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and augmentation.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights, order and augmentation.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="The run's folder; default: runs/<task>-<net>-<time>.")] = None,
+    recipe_file: Annotated[
+        Path | None, typer.Option("--recipe", help="Start from this recipe (a run's recipe.toml); options go over it.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any field of the recipe.")
     ] = None,
@@ -43,12 +47,26 @@ def train(
     from xfer.train.training import Listener
     from xfer.train.training import train as run_training
 
+    shape = {"--task": task, "--net": net, "--layout": layout, "--from": source, "--transfer": transfer}
     if resume:
+        more = {
+            "DATA": data,
+            "--epochs": epochs,
+            "--seed": seed,
+            "--out": out,
+            "--recipe": recipe_file,
+            "--set": settings,
+        }
+        _refuse(shape | more, "--resume goes on by the run's own recipe")
         folder = runs.newest_unfinished() if resume == "newest" else Path(resume)
         recipe = runs.Run(folder).recipe if (folder / "recipe.toml").exists() else runs.reopen(folder).recipe
     else:
         folder = None
-        recipe = resolve(data, task, net, layout, source, transfer, epochs, seed, settings or [])
+        if recipe_file is not None:
+            _refuse(shape, "--recipe says this itself")
+            recipe = _from_file(recipe_file, data, seed, epochs, settings or [])
+        else:
+            recipe = resolve(data, task, net, layout, source, transfer, epochs, seed or 0, settings or [])
     with console.EpochBar() as bar:
         trained = run_training(
             recipe, out=out, resume=folder, device=device, listener=Listener(say=say, warn=warn, fit=bar.tell)
@@ -71,7 +89,7 @@ def resolve(
 
     Raises FileNotThere or Unusable as the data set, the source or a setting does.
     """
-    from xfer.runtime.errors import Unusable, nearest
+    from xfer.runtime.errors import nearest
     from xfer.train.checkpoint import load
     from xfer.train.data.layouts import TASK_NETS, read
     from xfer.train.recipe import default_recipe, with_settings
@@ -101,6 +119,33 @@ def resolve(
         data=replace(recipe.data, path=data, layout=layout if data else ""),
         transfer=replace(recipe.transfer, source=source, method=transfer),
     )
+    if epochs:
+        recipe = replace(recipe, fit=replace(recipe.fit, epochs=epochs))
+    return with_settings(recipe, settings)
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    """Raise Unusable for an option that was given and would have no effect."""
+    for name, value in options.items():
+        if value:
+            raise Unusable(f"{why}: leave {name} out")
+
+
+def _from_file(path: Path, data: str, seed: int | None, epochs: int | None, settings: list[str]) -> Recipe:
+    """A stored recipe, on other data, with another seed or other settings where these are given.
+
+    Raises FileNotThere where it is missing, Unusable where it is no recipe.
+    """
+    from xfer.runtime.errors import FileNotThere
+    from xfer.train.recipe import from_toml, with_settings
+
+    if not path.is_file():
+        raise FileNotThere(f"no recipe at {path}: every run has one, recipe.toml")
+    recipe = from_toml(path.read_text(encoding="utf-8"))
+    if data:
+        recipe = replace(recipe, data=replace(recipe.data, path=data, layout=""))
+    if seed is not None:
+        recipe = replace(recipe, seed=seed)
     if epochs:
         recipe = replace(recipe, fit=replace(recipe.fit, epochs=epochs))
     return with_settings(recipe, settings)
