@@ -6,14 +6,12 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
-import torch
 
 from tests.export.nets import registered_checkpoint
 from xfer.export.parity import Reference
 from xfer.train.checkpoint import Checkpoint
 
 pytest.importorskip("onnx", reason="export needs onnx: pip install 'xfer[export]'")
-torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

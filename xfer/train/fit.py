@@ -110,10 +110,11 @@ def fit(
         steps = problem.steps()
         tell(Progress(epoch, how.epochs, steps, steps, loss, speed, found, best))
         row = {"epoch": epoch, "train_loss": loss, "validation": found.to_json()}
-        _save(run, problem, recipe, row, optimizer=optimizer, standing=standing)
+        # `last` comes last: after a kill at any moment, a resume drops what was written for an epoch it does not know.
+        run.log(row | {"windows_per_second": round(speed, 2), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
         if best:
             _save(run, problem, recipe, row)
-        run.log(row | {"windows_per_second": round(speed, 2), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+        _save(run, problem, recipe, row, optimizer=optimizer, standing=standing)
     return standing
 
 
