@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -70,19 +69,26 @@ def torch_factor(model: Path, recording: Path, threads: int) -> float | None:
         return (time.perf_counter() - began) / soundfile.info(recording).duration
 
 
+WATCHER = """
+import os, resource, subprocess, sys, time
+began = time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, done.returncode)
+"""
+"""Runs a command from a small process: a child's peak memory counts that of its parent at the fork."""
+
+
 def whole_program(model: Path, recording: Path) -> tuple[float, float]:
-    """Wall seconds and peak memory in MB of `xfer listen FILE`, best of three."""
-    best = (float("inf"), float("inf"))
+    """Wall seconds and peak memory in MB of `xfer listen FILE`, the fastest of three."""
+    command = [sys.executable, "-m", "xfer.cli", "listen", str(recording), "--model", str(model), "--jsonl"]
+    runs = []
     for _ in range(3):
-        began = time.perf_counter()
-        command = [sys.executable, "-m", "xfer.cli", "listen", str(recording), "--model", str(model), "--jsonl"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise SystemExit(f"xfer listen ended with {os.waitstatus_to_exitcode(status)}")
-        scale = 1e6 if sys.platform == "darwin" else 1e3
-        best = min(best, (time.perf_counter() - began, usage.ru_maxrss / scale))
-    return best
+        done = subprocess.run([sys.executable, "-c", WATCHER, *command], capture_output=True, text=True, check=True)
+        wall, peak, code = done.stdout.split()
+        if int(code):
+            raise SystemExit(f"xfer listen ended with {code}")
+        runs.append((float(wall), int(peak) / (1e6 if sys.platform == "darwin" else 1e3)))
+    return min(runs)
 
 
 def main() -> None:
@@ -112,8 +118,7 @@ def main() -> None:
                 f"| {engine.card.net} {engine.card.precision} | {engine.card.format} | {shown} | {theirs} "
                 f"| {wall:.2f} s | {memory:.0f} MB |"
             )
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print("\n".join(lines), f"\n(this script itself: {own:.0f} MB)")
+    print("\n".join(lines))
     before, _, rest = REPORT.read_text(encoding="utf-8").partition(MARKER)
     _, _, after = rest.partition(MARKER)
     REPORT.write_text("\n".join([before + MARKER, *lines, MARKER + after]), encoding="utf-8")
