@@ -54,7 +54,8 @@ class Cell:
         if not self.transferred:
             return [*where, *SCRATCH[self.net, self.task]]
         source = Cell(self.net, OTHER[self.task], False, self.seed)
-        return [*where, "--from", str(runs / source.name), *HEAD]
+        few = ("--set", "transfer.augmentations=1") if self.net == "rawnet2" else ()
+        return [*where, "--from", str(runs / source.name), *HEAD, *few]
 
 
 def cells(seeds: dict[str, int]) -> Iterator[Cell]:
