@@ -91,7 +91,6 @@ def fit(
     Raises AnswerIsNo where the loss is no number any more; the last good checkpoint stays. KeyboardInterrupt passes
     through: `last.safetensors` holds the last finished epoch.
     """
-    _keep_freed_memory()
     how = recipe.fit
     module = problem.trained()
     optimizer = _optimizer(module, how)
@@ -240,7 +239,7 @@ def _restore(problem: Problem, optimizer: torch.optim.Optimizer, last: Checkpoin
     return Standing(**last.progress)
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Ask glibc to keep freed memory instead of handing it back at each step.
 
     A RawNet2 step frees and takes gigabytes; the page faults of doing so cost a third of the step on two cores

@@ -87,12 +87,14 @@ def train(
     listener = listener or Listener()
     began = time.monotonic()
     chosen = pick_device(device)
+    loop.keep_freed_memory()
     data, waves, problems = prepare(recipe, listener)
     net = build(recipe, data)
     run = runs.reopen(resume) if resume else runs.start(recipe, out)
     if recipe.transfer.method == "head":
         listener.say("the frozen body hears every window once; its embeddings are kept")
-    problem = METHODS[recipe.transfer.method or "full"](net, data, waves, recipe, about(data, waves, recipe), chosen)
+    method = METHODS[recipe.transfer.method or "full"]
+    problem = method(net, data, waves, recipe, about(data, waves, recipe), chosen, listener.say)
     listener.say(f"training {recipe.net} on {_device_name(chosen)} into {run.folder}")
     try:
         run.write_state("running", device=str(chosen), machine=platform.processor() or platform.machine())

@@ -8,6 +8,7 @@ augmentations, and only the embeddings are kept; the epochs after cost almost no
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,9 @@ from xfer.train.nets import Net
 from xfer.train.recipe import Recipe
 from xfer.train.transfer.whole import EVALUATION_BATCH, crops_of, targets_of
 
+EVERY_SECONDS = 20.0
+"""How often it tells how far the body is."""
+
 
 class HeadOnly:
     """Only the head learns, on stored embeddings of the frozen body."""
@@ -36,14 +40,14 @@ class HeadOnly:
         recipe: Recipe,
         about: dict[str, Any],
         device: torch.device,
-        tell: Callable[[int], None] | None = None,
+        say: Callable[[str], None],
     ) -> None:
         self.net = net.to(device)
         self.labels = data.labels
         self.data = about
         self._set, self._waves, self._device, self._recipe = data, waves, device, recipe
-        self._tell = tell or (lambda windows: None)
-        self._done = 0
+        self._say = say
+        self._heard, self._spoke = 0, time.monotonic()
         self._sides: dict[Split, tuple[Tensor, np.ndarray[Any, np.dtype[np.int64]]]] = {}
         self.net.requires_grad_(False)
         self.net.head.requires_grad_(True)
@@ -117,6 +121,8 @@ class HeadOnly:
         self.net.eval()
         with torch.no_grad():
             embedding: Tensor = self.net(torch.from_numpy(windows).to(self._device)).embedding
-        self._done += len(windows)
-        self._tell(self._done)
+        self._heard += len(windows)
+        if time.monotonic() - self._spoke > EVERY_SECONDS:
+            self._say(f"the frozen body has heard {self._heard} windows")
+            self._spoke = time.monotonic()
         return embedding
