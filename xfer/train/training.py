@@ -25,7 +25,7 @@ from xfer.train.data.waves import Waves, seconds
 from xfer.train.metrics import Metrics
 from xfer.train.nets import NETS, Net, create, replace_head
 from xfer.train.recipe import Recipe
-from xfer.train.transfer import METHODS
+from xfer.train.transfer import METHODS, Job
 
 EMBEDDED = "synthetic_voices"
 EMBEDDED_SECONDS = 3.45
@@ -94,7 +94,7 @@ def train(
     if recipe.transfer.method == "head":
         listener.say("the frozen body hears every window once; its embeddings are kept")
     method = METHODS[recipe.transfer.method or "full"]
-    problem = method(net, data, waves, recipe, about(data, waves, recipe), chosen, listener.say)
+    problem = method(Job(net, data, waves, recipe, about(data, waves, recipe), chosen, listener.say))
     listener.say(f"training {recipe.net} on {_device_name(chosen)} into {run.folder}")
     try:
         run.write_state("running", device=str(chosen), machine=platform.processor() or platform.machine())

@@ -8,6 +8,7 @@ asteroid-filterbanks), so that training, folding for export and the float64 orac
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 import numpy as np
@@ -51,7 +52,7 @@ def normalise(wave: Tensor, kind: Normalise) -> Tensor:
     return centred / mean_over_time(centred.square()).sqrt().clamp_min(1e-3)
 
 
-class Frontend(nn.Module):
+class Frontend(nn.Module, ABC):
     """A bank of kernels with what goes before and after it. Shape: (n, window) -> features."""
 
     normalise: Normalise
@@ -62,9 +63,9 @@ class Frontend(nn.Module):
         self.normalise = normalise
         self.register_buffer("folded", None, persistent=False)
 
+    @abstractmethod
     def compute_kernels(self) -> Tensor:
         """The filters from the formula and the learned values, (filters, 1, length)."""
-        raise NotImplementedError(f"{type(self).__name__} is abstract here")
 
     def kernels(self) -> Tensor:
         """The filters, (filters, 1, length), float32: constants once folded."""
@@ -75,9 +76,9 @@ class Frontend(nn.Module):
         with torch.no_grad():
             self.folded = self.compute_kernels().detach().clone()
 
+    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """The numbers of this front-end, as JSON; they travel in the card and feed the oracle."""
-        raise NotImplementedError(f"{type(self).__name__} is abstract here")
 
     def oracle_parameters(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
         """Learned values that the oracle needs beside `describe()`."""

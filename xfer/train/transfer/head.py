@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xfer.train.data.clips import DataSet, Split
-from xfer.train.data.waves import Waves
+from xfer.train.data.clips import Split
 from xfer.train.data.windows import crop, evaluation_windows
 from xfer.train.metrics import Metrics, measure
-from xfer.train.nets import Net
-from xfer.train.recipe import Recipe
-from xfer.train.transfer.whole import EVALUATION_BATCH, crops_of, targets_of
+from xfer.train.transfer.whole import EVALUATION_BATCH, Job, crops_of, targets_of
 
 EVERY_SECONDS = 20.0
 """How often it tells how far the body is."""
@@ -32,21 +29,13 @@ EVERY_SECONDS = 20.0
 class HeadOnly:
     """Only the head learns, on stored embeddings of the frozen body."""
 
-    def __init__(
-        self,
-        net: Net,
-        data: DataSet,
-        waves: Waves,
-        recipe: Recipe,
-        about: dict[str, Any],
-        device: torch.device,
-        say: Callable[[str], None],
-    ) -> None:
-        self.net = net.to(device)
+    def __init__(self, job: Job) -> None:
+        data, recipe = job.data, job.recipe
+        self.net = job.net.to(job.device)
         self.labels = data.labels
-        self.data = about
-        self._set, self._waves, self._device, self._recipe = data, waves, device, recipe
-        self._say = say
+        self.data = job.about
+        self._set, self._waves, self._device, self._recipe = data, job.waves, job.device, recipe
+        self._say = job.say
         self._heard, self._spoke = 0, time.monotonic()
         self._sides: dict[Split, tuple[Tensor, np.ndarray[Any, np.dtype[np.int64]]]] = {}
         self.net.requires_grad_(False)
@@ -56,7 +45,7 @@ class HeadOnly:
         extra = self._augmented()
         self._embeddings = torch.cat([fixed, extra])
         repeated = np.tile(np.arange(len(targets)), recipe.transfer.augmentations)
-        self._targets = torch.from_numpy(targets[np.concatenate([owners, repeated])]).to(device)
+        self._targets = torch.from_numpy(targets[np.concatenate([owners, repeated])]).to(job.device)
 
     def trained(self) -> nn.Module:
         """The head, in training mode; the body stays in evaluation mode."""

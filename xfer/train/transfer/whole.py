@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,25 +39,33 @@ def evaluate(net: Net, waves: Waves, clips: Sequence[Clip], labels: tuple[str, .
     return measure(torch.cat(scores).double().numpy(), np.concatenate(owners), targets_of(clips, labels), labels)
 
 
+@dataclass(frozen=True)
+class Job:
+    """What a method of training is given."""
+
+    net: Net
+    data: DataSet
+    """Checked and split."""
+    waves: Waves
+    recipe: Recipe
+    about: dict[str, Any]
+    """What the checkpoint says of the data."""
+    device: torch.device
+    say: Callable[[str], None]
+    """Who is told while it takes long."""
+
+
 class WholeNet:
     """All weights learn, on random crops that are cut anew in every epoch."""
 
-    def __init__(
-        self,
-        net: Net,
-        data: DataSet,
-        waves: Waves,
-        recipe: Recipe,
-        about: dict[str, Any],
-        device: torch.device,
-    ) -> None:
-        self.net = net.to(device)
-        self.labels = data.labels
-        self.data = about
-        self._set, self._waves, self._device = data, waves, device
-        self._batch = recipe.fit.batch
-        self._crops = crops_of(recipe, net)
-        self._clips = data.of("train")
+    def __init__(self, job: Job) -> None:
+        self.net = job.net.to(job.device)
+        self.labels = job.data.labels
+        self.data = job.about
+        self._set, self._waves, self._device = job.data, job.waves, job.device
+        self._batch = job.recipe.fit.batch
+        self._crops = crops_of(job.recipe, job.net)
+        self._clips = job.data.of("train")
         self._targets = targets_of(self._clips, self.labels)
 
     def trained(self) -> nn.Module:
