@@ -23,7 +23,7 @@ DATA = {"speaker": "libri_vctk_layout", "genre": "music_fma_layout"}
 OTHER = {"speaker": "genre", "genre": "speaker"}
 HEAD = ("--transfer", "head", "--epochs", "60", "--set", "fit.batch=32", "--set", "fit.learning_rate=3e-3")
 CONVNET = ("--net", "convnet", "--set", "fit.crops_per_clip=4")
-RAWNET2 = ("--net", "rawnet2", "--set", "fit.batch=16")
+RAWNET2 = ("--net", "rawnet2", "--set", "fit.batch=16", "--set", "options.normalise=none")
 SCRATCH = {
     ("convnet", "speaker"): (*CONVNET, "--epochs", "15"),
     ("convnet", "genre"): (*CONVNET, "--epochs", "12"),

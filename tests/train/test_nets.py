@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from xfer.runtime.errors import Unusable
+from xfer.runtime.selftest import LIMITS
 from xfer.train.nets import NETS, create, replace_head
 
 SHAPES = {
@@ -99,9 +100,15 @@ def test_a_window_is_answered_alike_in_any_batch_and_order(net):
     together = net(wave)
     for index in range(3):
         alone = net(wave[index : index + 1])
-        torch.testing.assert_close(alone.logits[0], together.logits[index], rtol=1e-4, atol=1e-5)
+        assert_same(alone.logits[0], together.logits[index])
+        assert_same(alone.embedding[0], together.embedding[index])
     turned = net(wave.flip(0))
-    torch.testing.assert_close(turned.embedding.flip(0), together.embedding, rtol=1e-4, atol=1e-5)
+    assert_same(turned.embedding.flip(0), together.embedding)
+
+
+def assert_same(one, other):
+    """Equal but for rounding, by parity's limit: batch norm is untrained here, so activations are large."""
+    assert (one - other).abs().max() <= LIMITS.logits * max(1.0, float(other.abs().max()))
 
 
 @torch.no_grad()

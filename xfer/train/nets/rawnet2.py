@@ -30,7 +30,8 @@ Scaling = Literal["none", "add", "mul", "add_mul", "mul_add"]
 class RawNet2Options:
     """The shapes of record; the variants are those of the released code."""
 
-    normalise: Normalise = "none"
+    normalise: Normalise = "window"
+    """`none` is what exact incremental streaming would need; it learned much slower (docs/results.md)."""
     sinc_padding: int = 125
     """0: the released code's time axis, 19599 .. 26."""
     scaling: Scaling = "mul_add"
