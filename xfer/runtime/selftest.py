@@ -36,9 +36,8 @@ class Limits:
     """Scores: absolute."""
     logits: float = 1e-4
     """Logits: times max(1, the reference's largest absolute logit)."""
-    embedding: float = 5e-4
-    """Embedding: likewise. It is compared by its cosine, which that moves by a few thousandths at worst; RawNet2 makes
-    this much of rounding on a full-scale square wave, which is far louder than what it was trained on."""
+    embedding: float = 1e-4
+    """Embedding: likewise."""
     margin: float = 2e-4
     """The decision must be equal wherever the reference's first two scores differ by more than this."""
 
