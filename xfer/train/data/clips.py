@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from xfer.train.data.problems import Problem
+
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One labelled recording, or a stretch of one."""
 
@@ -25,6 +27,12 @@ class Clip:
     """Where it begins in the file, seconds."""
     duration: float | None = None
     """Seconds; None: to the end of the file."""
+    fold: int | None = None
+    """The publisher's fold."""
+    values: tuple[float, ...] = ()
+    """Numbers to predict, in the order of `DataSet.value_names`."""
+    member: str = ""
+    """The recording's name inside `path` where that is a tar shard."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,12 @@ class DataSet:
     attribution: str = ""
     notes: tuple[str, ...] = ()
     """What a user should know of how it was read."""
+    background: tuple[Path, ...] = ()
+    """Recordings of no class (room, noise) over which short clips can be placed."""
+    value_names: tuple[str, ...] = ()
+    """What the clips' `values` are: ("arousal", "valence")."""
+    problems: tuple[Problem, ...] = ()
+    """What the layout found wrong with the metadata."""
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xfer.runtime.errors import Unusable
 from xfer.train.data.clips import Clip, Split
-from xfer.train.data.layouts.registry import Layout, register
+from xfer.train.data.layouts.registry import Found, Layout, register
 
 TABLE = "meta/esc50.csv"
 COLUMNS = {"filename", "fold", "category", "src_file"}
@@ -21,7 +21,7 @@ def recognise(root: Path) -> bool:
     return (root / TABLE).is_file()
 
 
-def read(root: Path) -> list[Clip]:
+def read(root: Path) -> Found:
     """Label: the category. Group: the Freesound recording that the clip was cut from."""
     with (root / TABLE).open(newline="", encoding="utf-8") as lines:
         reader = csv.DictReader(lines)
@@ -36,15 +36,17 @@ def read(root: Path) -> list[Clip]:
     if len(folds) < 3:
         raise Unusable(f"{root / TABLE} has {len(folds)} folds; three or more are needed to train, validate and test")
     sides: dict[int, Split] = {folds[-1]: "test", folds[-2]: "validation"}
-    return [
-        Clip(
-            root / "audio" / row["filename"],
-            row["category"],
-            row["src_file"],
-            sides.get(int(row["fold"]), "train"),
-        )
-        for row in rows
-    ]
+    return Found(
+        [
+            Clip(
+                root / "audio" / row["filename"],
+                row["category"],
+                row["src_file"],
+                sides.get(int(row["fold"]), "train"),
+            )
+            for row in rows
+        ]
+    )
 
 
 register(Layout("esc", "sound", recognise, read))

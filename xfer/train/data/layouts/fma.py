@@ -11,7 +11,7 @@ from pathlib import Path
 from xfer.runtime.errors import Unusable
 from xfer.train.data.clips import Clip
 from xfer.train.data.layouts.folders import recordings_under
-from xfer.train.data.layouts.registry import Layout, register
+from xfer.train.data.layouts.registry import Found, Layout, register
 from xfer.train.data.splits import WORDS
 
 TABLE = "fma_metadata/tracks.csv"
@@ -23,7 +23,7 @@ def recognise(root: Path) -> bool:
     return (root / TABLE).is_file()
 
 
-def read(root: Path) -> list[Clip]:
+def read(root: Path) -> Found:
     """Label: the top genre. Group: the artist."""
     files = {
         int(path.stem): path
@@ -40,11 +40,13 @@ def read(root: Path) -> list[Clip]:
                 raise Unusable(f"{root / TABLE} lacks the column {names}; its first two rows name the columns")
         side, genre, artist = (header.index(names) for names in NEEDED)
         next(reader, None)  # the row that names the index column
-        return [
-            Clip(files[int(row[0])], row[genre], row[artist] or row[0], WORDS.get(row[side], "train"))
-            for row in reader
-            if row and row[0].isdecimal() and int(row[0]) in files and row[genre]
-        ]
+        return Found(
+            [
+                Clip(files[int(row[0])], row[genre], row[artist] or row[0], WORDS.get(row[side], "train"))
+                for row in reader
+                if row and row[0].isdecimal() and int(row[0]) in files and row[genre]
+            ]
+        )
 
 
 register(Layout("fma", "genre", recognise, read))

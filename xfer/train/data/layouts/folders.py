@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xfer.runtime.audio import SUFFIXES
 from xfer.train.data.clips import Clip
-from xfer.train.data.layouts.registry import Layout, register
+from xfer.train.data.layouts.registry import Found, Layout, register
 
 
 def recordings_under(folder: Path) -> list[Path]:
@@ -19,13 +19,15 @@ def recognise(root: Path) -> bool:
     return any(recordings_under(folder) for folder in _classes(root))
 
 
-def read(root: Path) -> list[Clip]:
+def read(root: Path) -> Found:
     """Label: the folder's name. Names that begin with `_` or `.` are no classes."""
-    return [
-        Clip(path, folder.name, path.relative_to(root).as_posix())
-        for folder in _classes(root)
-        for path in recordings_under(folder)
-    ]
+    return Found(
+        [
+            Clip(path, folder.name, path.relative_to(root).as_posix())
+            for folder in _classes(root)
+            for path in recordings_under(folder)
+        ]
+    )
 
 
 def _classes(root: Path) -> list[Path]:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xfer.runtime.errors import FileNotThere, Unusable, nearest
 from xfer.train.data.clips import Clip, DataSet
+from xfer.train.data.problems import Problem
 from xfer.train.data.splits import listed_split
 
 TASK_NETS = {"speaker": "rawnet2", "genre": "convnet", "sound": "convnet", "command": "convnet"}
 """The net that a task trains unless the user says otherwise."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a layout found in a folder."""
+
+    clips: Sequence[Clip]
+    """With the published split or fold where there is one."""
+    background: tuple[Path, ...] = ()
+    value_names: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    licence: str = "unknown"
+    attribution: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -22,8 +37,8 @@ class Layout:
     task: str
     recognise: Callable[[Path], bool]
     """Do this folder's own marks show this layout?"""
-    read: Callable[[Path], list[Clip]]
-    """The clips, with the published split where there is one. Raises Unusable where the metadata cannot be read."""
+    read: Callable[[Path], Found]
+    """Raises Unusable where the metadata cannot be read."""
     last_resort: bool = False
     """Its marks are weak: tried after all others."""
 
@@ -62,7 +77,8 @@ def read(root: Path, layout: str | None = None, task: str | None = None, net: st
         found = LAYOUTS[layout]
     else:
         raise Unusable(f"no layout is called {layout!r}: {nearest(layout, LAYOUTS)}")
-    clips = found.read(root)
+    result = found.read(root)
+    clips = list(result.clips)
     if not clips:
         raise Unusable(f"{root}, read as {found.name}, holds no recording: check the folder, or force another --layout")
     if all(clip.split is None for clip in clips) and (listed := listed_split(root)):
@@ -75,4 +91,10 @@ def read(root: Path, layout: str | None = None, task: str | None = None, net: st
         task=task,
         net=net or TASK_NETS.get(task, "convnet"),
         clips=tuple(clips),
+        licence=result.licence,
+        attribution=result.attribution,
+        notes=result.notes,
+        background=result.background,
+        value_names=result.value_names,
+        problems=result.problems,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xfer.train.data.clips import Clip
 from xfer.train.data.layouts.folders import recordings_under
-from xfer.train.data.layouts.registry import Layout, register
+from xfer.train.data.layouts.registry import Found, Layout, register
 
 FOLDERS = ("wav48_silence_trimmed", "wav48")
 _MICROPHONE = re.compile(r"_mic(\d)$")
@@ -22,14 +22,14 @@ def recognise(root: Path) -> bool:
     return any((root / folder).is_dir() for folder in FOLDERS)
 
 
-def read(root: Path) -> list[Clip]:
+def read(root: Path) -> Found:
     """Label: the speaker. Group: the utterance."""
     audio = next(root / folder for folder in FOLDERS if (root / folder).is_dir())
     utterances: dict[str, tuple[str, Path]] = {}
     for speaker in sorted(child for child in audio.iterdir() if child.is_dir()):
         for path in recordings_under(speaker):  # sorted: mic1 comes before mic2
             utterances.setdefault(_MICROPHONE.sub("", path.stem), (speaker.name, path))
-    return [Clip(path, speaker, utterance) for utterance, (speaker, path) in utterances.items()]
+    return Found([Clip(path, speaker, utterance) for utterance, (speaker, path) in utterances.items()])
 
 
 register(Layout("vctk", "speaker", recognise, read))

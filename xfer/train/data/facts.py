@@ -1,0 +1,34 @@
+"""What decoding a clip once shows of it: all that `xfer data` needs, so that nothing is decoded twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xfer.train.data.problems import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One clip as it was decoded."""
+
+    digest: str
+    """SHA-256 of the file's bytes, hex; empty where it could not be read."""
+    seconds: float
+    """Length of the clip as decoded."""
+    rate: int
+    """The file's own sample rate, Hz."""
+    channels: int
+    peak: float
+    """Largest absolute sample of the mono mix."""
+    level_dbfs: float
+    """Root mean square of the mono mix, dB re full scale; -inf where silent."""
+    clipped: float
+    """Share of samples that stand at the clip's own ceiling in runs of three or more, 0 to 1."""
+    notes: tuple[str, ...] = ()
+    """What the decoder told: "cut off: 3.1 s of 9.0 s announced"."""
+    fault: Kind | None = None
+    """Why the clip cannot be used; None: it can."""
+    message: str = ""
+    """One sentence about `fault`."""
+    print: bytes = b""
+    """Its fingerprint (copies.fingerprint), by which copies of one sound are found."""
