@@ -17,12 +17,13 @@ from xfer.export.onnx import to_shipped, to_twin
 from xfer.export.parity import Reference, prove
 from xfer.export.place import check_place, older, put_in_place, workplace
 from xfer.export.report import ParityReport
+from xfer.runtime.atomic import write_atomically
 from xfer.runtime.card import Card
 from xfer.runtime.engines import Array, open_engine
 from xfer.runtime.errors import AnswerIsNo, Unusable
 from xfer.runtime.models import load_model
 from xfer.runtime.selftest import golden, verify
-from xfer.train.checkpoint import Checkpoint, write_atomically
+from xfer.train.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+from xfer.runtime.atomic import write_atomically
 from xfer.runtime.errors import FileNotThere, NotThere, Unusable
-from xfer.train.checkpoint import write_atomically
 from xfer.train.recipe import Recipe, from_toml
 
 STATES = ("running", "stopped", "finished")
