@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,15 @@ from xfer.train.data.clips import Clip, DataSet
 from xfer.train.data.problems import Problem
 from xfer.train.data.splits import listed_split
 
-TASK_NETS = {"speaker": "rawnet2", "genre": "convnet", "sound": "convnet", "command": "convnet"}
+TASK_NETS = {
+    "speaker": "rawnet2",
+    "genre": "convnet",
+    "sound": "convnet",
+    "command": "convnet",
+    "emotion": "convnet",
+    "singing": "convnet",
+    "music_speech": "convnet",
+}
 """The net that a task trains unless the user says otherwise."""
 
 
@@ -27,6 +36,8 @@ class Found:
     licence: str = "unknown"
     attribution: str = ""
     notes: tuple[str, ...] = ()
+    task: str = ""
+    """The task that the data itself names; empty: the layout's."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +47,20 @@ class Layout:
     name: str
     task: str
     recognise: Callable[[Path], bool]
-    """Do this folder's own marks show this layout?"""
+    """Do this folder's own marks show this layout? What is here only in part is recognised too, so that `read` can
+    say what is missing."""
     read: Callable[[Path], Found]
-    """Raises Unusable where the metadata cannot be read."""
+    """Raises Unusable where the metadata cannot be read, or it or the audio is missing."""
+    marks: str = ""
+    """By what it is recognised, in words."""
     last_resort: bool = False
     """Its marks are weak: tried after all others."""
+    explicit: bool = False
+    """Its mark is the user's own doing: tried before all others."""
+    files: bool = False
+    """Can a file, not only a folder, be this data set?"""
+    aliases: tuple[str, ...] = ()
+    """Former names."""
 
 
 LAYOUTS: dict[str, Layout] = {}
@@ -51,42 +71,47 @@ def register(layout: Layout) -> None:
     LAYOUTS[layout.name] = layout
 
 
+def describe() -> list[tuple[str, str]]:
+    """Every layout's name and, in words, the marks by which it is recognised."""
+    return [(layout.name, layout.marks) for layout in _ordered()]
+
+
 def read(root: Path, layout: str | None = None, task: str | None = None, net: str | None = None) -> DataSet:
     """Read a data set in the form in which it stands.
 
-    `layout`, `task` and `net` force what the folder's marks would choose. A table `files.csv` (path, split) in the
-    folder gives the split where the layout itself has none.
-    Raises FileNotThere, or Unusable for an unknown layout or a folder in which no layout finds a recording.
+    `root` is a folder, or a file where a layout takes one (a manifest). `layout`, `task` and `net` force what its
+    marks would choose. A table `files.csv` (path, split) in the folder gives the split where the layout has none.
+    Raises FileNotThere, or Unusable for an unknown layout, a folder in which no layout finds a recording, or
+    metadata that cannot be used.
     """
     root = Path(root)
-    if not root.exists():
-        raise FileNotThere(f"no data at {root}: check the path")
-    if not root.is_dir():
-        raise Unusable(
-            f"{root} is a file; a data set is a folder, for instance one with a folder of recordings per class"
-        )
-    if layout is None:
-        ordered = sorted(LAYOUTS.values(), key=lambda each: each.last_resort)
-        found = next((each for each in ordered if each.recognise(root)), None)
-        if found is None:
+    try:
+        if not root.exists():
+            raise FileNotThere(f"no data at {root}: check the path")
+        if root.is_dir():
+            os.scandir(root).close()  # a folder that cannot be read is told so, not that it is empty
+        found = _named(layout) if layout else _recognised(root)
+        if root.is_file() and not found.files:
+            raise Unusable(f"{root} is a file; the layout {found.name} is a folder: {found.marks}")
+        result = found.read(root)
+        folder = root.parent if root.is_file() else root
+        clips = list(result.clips)
+        if not clips:
             raise Unusable(
-                f"{root} is no data set in a form known here ({', '.join(LAYOUTS)}): "
-                "put each class's recordings into a folder of its own"
+                f"{root}, read as {found.name}, holds no recording: check the folder, or force another --layout"
+                + "".join(f"; {problem.message}" for problem in result.problems[:1])
             )
-    elif layout in LAYOUTS:
-        found = LAYOUTS[layout]
-    else:
-        raise Unusable(f"no layout is called {layout!r}: {nearest(layout, LAYOUTS)}")
-    result = found.read(root)
-    clips = list(result.clips)
-    if not clips:
-        raise Unusable(f"{root}, read as {found.name}, holds no recording: check the folder, or force another --layout")
-    if all(clip.split is None for clip in clips) and (listed := listed_split(root)):
-        clips = [replace(clip, split=listed.get(clip.path.relative_to(root).as_posix())) for clip in clips]
-    task = task or found.task
+        if all(clip.split is None for clip in clips) and (listed := listed_split(folder)):
+            clips = [replace(clip, split=listed.get(_relative(clip.path, folder))) for clip in clips]
+            result = replace(result, notes=(*result.notes, "the split is the one of files.csv"))
+    except PermissionError as error:
+        raise Unusable(
+            f"{error.filename or root} cannot be read (permission denied): mend it with chmod -R u+rX, or as its owner"
+        ) from None
+    task = task or result.task or found.task
     return DataSet(
-        name=root.resolve().name,
-        root=root,
+        name=root.resolve().stem if root.is_file() else root.resolve().name,
+        root=folder,
         layout=found.name,
         task=task,
         net=net or TASK_NETS.get(task, "convnet"),
@@ -98,3 +123,35 @@ def read(root: Path, layout: str | None = None, task: str | None = None, net: st
         value_names=result.value_names,
         problems=result.problems,
     )
+
+
+def _ordered() -> list[Layout]:
+    return sorted(LAYOUTS.values(), key=lambda each: (not each.explicit, each.last_resort))
+
+
+def _named(name: str) -> Layout:
+    known = {alias: each for each in LAYOUTS.values() for alias in (*each.aliases, each.name)}
+    if name not in known:
+        raise Unusable(f"no layout is called {name!r}: {nearest(name, known)}")
+    return known[name]
+
+
+def _recognised(root: Path) -> Layout:
+    is_file = root.is_file()
+    found = next((each for each in _ordered() if (each.files or not is_file) and each.recognise(root)), None)
+    if found is not None:
+        return found
+    if is_file:
+        raise Unusable(
+            f"{root} is a file; a data set is a manifest (.csv or .jsonl), or a folder, for instance one with a folder "
+            "of recordings per class"
+        )
+    raise Unusable(
+        f"{root} is no data set in a form known here ({', '.join(LAYOUTS)}): "
+        "put each class's recordings into a folder of its own"
+    )
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """The path below `folder`, with forward slashes; as it is where it lies elsewhere."""
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
