@@ -18,6 +18,7 @@ from xfer.train.data.clips import Clip, DataSet
 from xfer.train.data.layouts import read
 from xfer.train.data.splits import split
 from xfer.train.data.waves import Waves
+from xfer.train.recipe import DataRecipe
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_no_speaker_of_speech_commands_is_on_both_sides():
 
 
 def test_labels_that_the_publisher_never_validates_get_a_validation_clip():
-    data = split(read(recordings("libri_vctk_layout")), 0.1, 0)
+    data = split(read(recordings("libri_vctk_layout")), DataRecipe())
     assert {clip.label for clip in data.of("validation")} == set(data.labels)
     assert {clip.label for clip in data.of("train")} == set(data.labels)
     assert len(data.of("test")) == 87
@@ -78,7 +79,7 @@ def test_no_group_is_split_and_no_label_loses_its_training(pairs, seed, share):
     clips = tuple(Clip(Path(f"{i}.wav"), f"label {a}", f"group {b}") for i, (a, b) in enumerate(pairs))
     data = DataSet("d", Path(), "folders", "sound", "convnet", clips)
     try:
-        done = split(data, share, seed)
+        done = split(data, DataRecipe(validation_share=share, split_seed=seed, test_share=0.0))
     except Unusable:
         # Only where every label's clips share one group, or giving a group away would empty another label.
         assert not any(
@@ -91,7 +92,7 @@ def test_no_group_is_split_and_no_label_loses_its_training(pairs, seed, share):
     sides = {clip.group: {c.split for c in done.clips if c.group == clip.group} for clip in done.clips}
     assert all(len(side) == 1 for side in sides.values())
     assert {clip.label for clip in done.of("train")} == set(data.labels)
-    assert done == split(data, share, seed)
+    assert done == split(data, DataRecipe(validation_share=share, split_seed=seed, test_share=0.0))
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_nothing_but_bad_files_is_refused(tree):
 
 def test_one_clip_a_class_cannot_be_validated(tree):
     with pytest.raises(Unusable, match="validate"):
-        split(read(tree(a=1, b=1)), 0.1, 0)
+        split(read(tree(a=1, b=1)), DataRecipe())
 
 
 def test_missing_and_foreign_folders(tmp_path):

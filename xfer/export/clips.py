@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
-from xfer.runtime.audio import tile, window_starts
+from xfer.export.describe import short_of
+from xfer.runtime.audio import fill, window_starts
 from xfer.runtime.engines import Array
 from xfer.runtime.errors import XferError
 from xfer.train.checkpoint import Checkpoint
 from xfer.train.data.splits import split
 from xfer.train.data.waves import Waves
+from xfer.train.recipe import DataRecipe
 from xfer.train.training import read_data
 
 COUNT = 4
@@ -26,17 +33,28 @@ def validation_windows(checkpoint: Checkpoint, count: int = COUNT) -> dict[str, 
     if not isinstance(place, dict):
         return {}
     try:
-        data = read_data(place.get("path", ""), place.get("layout", ""), checkpoint.task, net.name)
-        clips = split(data, place.get("validation_share", 0.1), place.get("split_seed", 0)).of("validation")
+        how = _told(place)
+        if how.path and not Path(how.path).is_dir():  # no download, no command, because a checkpoint names one
+            return {}
+        data = read_data(how.path, how.layout, checkpoint.task, net.name)
+        clips = split(data, how).of("validation")
     except (XferError, OSError):  # moved, changed, or on a disk that is not here
         return {}
     waves, windows = Waves(net.sample_rate), dict[str, Array]()
     for at in np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int) if clips else []:
         try:
-            samples = tile(waves.samples(clips[at]), net.window)
+            samples = fill(waves.samples(clips[at]), net.window, short_of(checkpoint))
         except XferError:  # a bad file; training left it out too
             continue
         start = window_starts(len(samples), net.window, net.window)[0]
         path = clips[at].path
         windows[f"{path.parent.name}/{path.name} at {clips[at].offset:g} s"] = samples[start : start + net.window]
     return windows
+
+
+def _told(place: Mapping[str, Any]) -> DataRecipe:
+    """The data's part of a stored recipe; what is missing or of another type stays at its default."""
+    known = fields(DataRecipe)
+    return DataRecipe(
+        **{each.name: place[each.name] for each in known if type(place.get(each.name)) is type(each.default)}
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import tomli_w
 
@@ -25,10 +25,23 @@ class DataRecipe:
     """The data set's folder; empty: the embedded synthetic voices."""
     layout: str = ""
     """The layout that was recognised or forced."""
+    scheme: Literal["auto", "group", "folds", "paper"] = "auto"
+    """auto: the published split where there is one, otherwise by group; group: by group whatever is published; folds:
+    cross-validation; paper: 90:10 as in the paper, which lets groups stand on both sides."""
     validation_share: float = 0.1
     """Share of a label's clips that validates where the publisher set none aside."""
+    test_share: float = 0.1
+    """Share that tests, where no split is published and every class has groups enough for three sides; 0: none."""
+    folds: int = 0
+    """How many folds; 0: the publisher's, or 5 made by group where there are none."""
+    fold: int = 1
+    """The fold that tests; the next one validates."""
     split_seed: int = 0
-    """Seed of that choice; not the training's, so that runs over seeds share one split."""
+    """Seed of the split; not the training's, so that runs over seeds share one split."""
+    split_file: str = ""
+    """A split to use as it stands: a `split.csv`, or the run that wrote it."""
+    clips_per_class: int = 0
+    """At most so many training clips of each class, for learning curves; 0: all."""
     licence: str = ""
     """Under which the recordings are, and so what is learned from them; it goes into the card."""
     attribution: str = ""
@@ -65,6 +78,34 @@ class FitRecipe:
 
 
 @dataclass(frozen=True)
+class WindowRecipe:
+    """How windows are cut from clips.
+
+    The paper's ConvNet (FACTS.md 2.1, 8.10): clip_seconds = 30, hop = 33075, training = "grid". RawNet2's test (3.1):
+    hop = 47239, which overlaps by 20 %.
+    """
+
+    training: Literal["random", "grid"] = "random"
+    """random: `fit.crops_per_clip` crops anywhere; grid: each window of the evaluation once an epoch."""
+    hop: int = 0
+    """Samples between two evaluation windows; the last one is aligned to the clip's end. 0: the window."""
+    clip_seconds: float = 0.0
+    """Every clip is brought to this length, by zeros at its end or by a cut; 0: it stays as it is."""
+    short: Literal["auto", "tile", "place"] = "auto"
+    """A clip shorter than the window is repeated, or placed over background: at random in training, amid silence in
+    evaluation and when listening. auto: place for the tasks command and sound."""
+    background: Literal["auto", "yes", "no"] = "auto"
+    """Is there a class `background` of windows that hold nothing else? auto: for command, and for sound with clips
+    shorter than the window, unless the data has such a class itself."""
+    background_share: float = 0.0
+    """Share of its windows among those of an epoch; 0: as many as a class has on average."""
+    snr_db: tuple[float, float] = (0.0, 30.0)
+    """How far recordings and noise lie under the active level of a clip that is placed over them."""
+    sources: tuple[str, ...] = ("recordings", "noise", "silence", "others")
+    """What background is made of: recordings of the data set, generated noise, silence, other classes far below."""
+
+
+@dataclass(frozen=True)
 class TransferRecipe:
     """Where the training starts."""
 
@@ -87,6 +128,7 @@ class Recipe:
     """The net's variants."""
     data: DataRecipe = DataRecipe()
     fit: FitRecipe = FitRecipe()
+    windows: WindowRecipe = WindowRecipe()
     transfer: TransferRecipe = TransferRecipe()
 
     def to_toml(self) -> str:
@@ -166,6 +208,10 @@ def _update(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """The value as the field's type, or Unusable."""
     choices = get_args(kind)
+    if get_origin(kind) is tuple and choices[-1] is Ellipsis:
+        if isinstance(value, (list, tuple)):
+            return tuple(_typed(name, each, choices[0]) for each in value)
+        raise Unusable(f'{name} takes a list like ["one", "two"], not {value!r}')
     if get_origin(kind) is tuple:
         if isinstance(value, (list, tuple)) and len(value) == len(choices):
             return tuple(_typed(name, each, inner) for each, inner in zip(value, choices, strict=True))

@@ -148,7 +148,7 @@ def prepare(recipe: Recipe, listener: Listener) -> tuple[DataSet, Waves, list[Da
         )
     if len(data.labels) < 2:
         raise Unusable(f"{data.name} has one class only ({data.labels[0]!r}): two are needed to tell anything apart")
-    data = split(data, recipe.data.validation_share, recipe.data.split_seed)
+    data = split(data, recipe.data)
     trained = {clip.label for clip in data.of("train")}
     unseen = sorted(set(data.labels) - trained)
     if unseen:
