@@ -36,7 +36,8 @@ def demo(
     from xfer.runtime.models import load_model
     from xfer.runtime.selftest import verify
     from xfer.train.checkpoint import load
-    from xfer.train.training import Listener, read_data, train
+    from xfer.train.data.open import read_data
+    from xfer.train.training import Listener, train
 
     began = time.monotonic()
     say("1 of 4  train")

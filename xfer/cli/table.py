@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from xfer.cli.console import result
 from xfer.train.data.clips import SPLITS
 from xfer.train.data.summary import UNSPLIT, Spread, Summary
 from xfer.train.data.wording import WHAT_TO_DO, Kindred, by_kind, channels, count, length, printable, said
@@ -40,10 +41,13 @@ def show(summary: Summary) -> None:
     )
     console.width = min(console.width, WIDEST)
     bar = "█▏▎▍▌▋▊▉" if "utf" in console.encoding.lower() else "#"
-    for part in tables(summary, console.width, bar):
-        console.print(part)
-    for line in problem_lines(summary, console.width if terminal else None):
-        console.print(line, soft_wrap=True)
+    with console.capture() as captured:
+        for part in tables(summary, console.width, bar):
+            console.print(part)
+        for line in problem_lines(summary, console.width if terminal else None):
+            console.print(line, soft_wrap=True)
+    for shown in captured.get().splitlines():
+        result(shown.rstrip())
 
 
 def tables(summary: Summary, width: int, blocks: str) -> Iterator[RenderableType]:
@@ -70,7 +74,7 @@ def _overview(summary: Summary) -> Table:
         ("data", f"{printable(summary.name)}{'  SYNTHETIC: generated, not recorded' if summary.synthetic else ''}"),
         ("layout", f"{summary.layout}: task {summary.task}, net {summary.net}"),
         ("clips", f"{summary.total.clips:,}{f', of which {unusable:,} cannot be used' if unusable else ''}"),
-        ("groups", f"{groups.number:,}{largest}"),
+        ("groups", f"{groups.number:,}{largest if groups.largest_clips > 1 else ', one clip each'}"),
         ("length", f"{length(summary.total.seconds)}{_lengths(summary.durations)}"),
         ("rate", ", ".join(f"{rate:,} Hz ({clips:,})" for rate, clips in summary.sample_rates.items())),
         ("channels", ", ".join(f"{channels(each)} ({clips:,})" for each, clips in summary.channels.items())),

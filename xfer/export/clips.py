@@ -14,10 +14,10 @@ from xfer.runtime.audio import fill, window_starts
 from xfer.runtime.engines import Array
 from xfer.runtime.errors import XferError
 from xfer.train.checkpoint import Checkpoint
+from xfer.train.data.open import read_data
+from xfer.train.data.recipe import DataRecipe
 from xfer.train.data.splits import split
 from xfer.train.data.waves import Waves
-from xfer.train.recipe import DataRecipe
-from xfer.train.training import read_data
 
 COUNT = 4
 """Each costs RawNet2 three seconds on one core."""

@@ -13,39 +13,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import tomli_w
 
 from xfer.runtime.errors import Unusable, nearest
+from xfer.train.data.recipe import DataRecipe
 from xfer.train.nets import NETS, options_of
 from xfer.train.nets.registry import option_types
-
-
-@dataclass(frozen=True)
-class DataRecipe:
-    """What is trained on."""
-
-    path: str = ""
-    """The data set's folder; empty: the embedded synthetic voices."""
-    layout: str = ""
-    """The layout that was recognised or forced."""
-    scheme: Literal["auto", "group", "folds", "paper"] = "auto"
-    """auto: the published split where there is one, otherwise by group; group: by group whatever is published; folds:
-    cross-validation; paper: 90:10 as in the paper, which lets groups stand on both sides."""
-    validation_share: float = 0.1
-    """Share of a label's clips that validates where the publisher set none aside."""
-    test_share: float = 0.1
-    """Share that tests, where no split is published and every class has groups enough for three sides; 0: none."""
-    folds: int = 0
-    """How many folds; 0: the publisher's, or 5 made by group where there are none."""
-    fold: int = 1
-    """The fold that tests; the next one validates."""
-    split_seed: int = 0
-    """Seed of the split; not the training's, so that runs over seeds share one split."""
-    split_file: str = ""
-    """A split to use as it stands: a `split.csv`, or the run that wrote it."""
-    clips_per_class: int = 0
-    """At most so many training clips of each class, for learning curves; 0: all."""
-    licence: str = ""
-    """Under which the recordings are, and so what is learned from them; it goes into the card."""
-    attribution: str = ""
-    """Who must be named, as the licence asks; it goes into the card."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +96,7 @@ class Recipe:
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     """The net's variants."""
-    data: DataRecipe = DataRecipe()
+    data: DataRecipe = field(default_factory=DataRecipe)
     fit: FitRecipe = FitRecipe()
     windows: WindowRecipe = WindowRecipe()
     transfer: TransferRecipe = TransferRecipe()

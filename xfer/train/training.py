@@ -5,21 +5,19 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from xfer.runtime.errors import AnswerIsNo, NotThere, Unusable
-from xfer.runtime.home import home
 from xfer.train import fit as loop
 from xfer.train import runs
 from xfer.train.checkpoint import load, save_checkpoint
-from xfer.train.data import layouts
 from xfer.train.data.clips import DataSet
+from xfer.train.data.open import read_data
 from xfer.train.data.splits import split
-from xfer.train.data.voices import VERSION, write_voices
 from xfer.train.data.waves import Problem as DataProblem
 from xfer.train.data.waves import Waves, seconds
 from xfer.train.metrics import Metrics
@@ -27,9 +25,6 @@ from xfer.train.nets import NETS, Net, create, replace_head
 from xfer.train.recipe import Recipe
 from xfer.train.transfer import METHODS, Job
 
-EMBEDDED = "synthetic_voices"
-EMBEDDED_SECONDS = 3.45
-"""Just under RawNet2's window, so that validation costs one window a clip."""
 EMBEDDED_SETTINGS = ("fit.epochs=6", "fit.crops_per_clip=2")
 """Short, for the embedded voices: a full-size RawNet2 learns most of them in five minutes on two cores."""
 
@@ -57,18 +52,6 @@ class Trained:
     """None where the data set has no test side."""
     problems: list[DataProblem] = field(default_factory=list)
     seconds: float = 0.0
-
-
-def read_data(path: str, layout: str, task: str | None, net: str | None) -> DataSet:
-    """A data set from its folder, or the embedded synthetic voices where `path` is empty.
-
-    Raises what `layouts.read` raises.
-    """
-    if path:
-        return layouts.read(Path(path), layout or None, task, net)
-    folder = write_voices(home() / "cache" / f"{EMBEDDED}-{VERSION}", seconds=EMBEDDED_SECONDS)
-    found = layouts.read(folder, "folders", task or "speaker", net)
-    return replace(found, name="embedded synthetic voices", synthetic=True, licence="same as xfer", attribution="")
 
 
 def train(

@@ -22,7 +22,7 @@ from xfer.train.data.problems import Problem
 
 BINS = 24
 """About how many bars a histogram has."""
-UNSPLIT = "unsplit"
+UNSPLIT = "unused"
 """The side of clips that stand on none."""
 
 
@@ -136,7 +136,7 @@ class Summary:
     channels: Mapping[int, int]
     """Channels of the file: clips, the most frequent first."""
     splits: Mapping[str, Amount]
-    """train, validation, test (and "unsplit"), those that have clips."""
+    """train, validation, test (and "unused"), those that have clips."""
     groups: Groups
     values: Mapping[str, Spread]
     """For regression: each number to predict."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +56,14 @@ def said(problem: Problem, root: Path) -> Said:
     """A problem's sentence and files with short paths."""
     sentence = printable(problem.message.replace(f"{root}{os.sep}", ""))
     paths = [printable(inside(path, root)) for path in problem.paths]
-    if paths and not any(path in sentence for path in paths):
+    if paths and not any(_names(sentence, path) for path in paths):
         sentence = f"{paths[0]}: {sentence}"
-    return Said(sentence, tuple(path for path in paths if path not in sentence))
+    return Said(sentence, tuple(path for path in paths if not _names(sentence, path)))
+
+
+def _names(sentence: str, path: str) -> bool:
+    """Does the path stand in the sentence as a whole? `1.wav` does not stand in `a/1.wav`."""
+    return re.search(rf"(?<![^\s'\"(]){re.escape(path)}(?![^\s,:;'\")])", sentence) is not None
 
 
 def inside(path: Path, root: Path) -> str:

@@ -13,10 +13,10 @@ from xfer.train.data.page.markup import Child, Markup, element, number
 from xfer.train.data.page.png import ANCHORS, data_uri
 from xfer.train.data.summary import Histogram, nice_step
 
-WIDTH, HEIGHT = 440, 200
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 40
+WIDTH, HEIGHT = 360, 190
+LEFT, RIGHT, TOP, BOTTOM = 46, 16, 12, 42
 """Margins, for the axes."""
-WAVE, GAP, PICTURE = 64, 12, 150
+WAVE, GAP, PICTURE = 60, 20, 140
 """Heights of an example's waveform, of the space below it, and of its spectrogram."""
 SCALE = 46
 """Room on the right for the scale of colours."""
@@ -43,10 +43,7 @@ def histogram_chart(histogram: Histogram, what: str, unit: str) -> Markup:
         for i, clips in enumerate(counts)
         if clips
     ]
-    every = max(1, math.ceil(len(counts) / 6))
-    marks = [_below(LEFT + i * slot, _short(edges[i])) for i in range(0, len(edges), every)]
-    if len(counts) == 1:
-        marks = [_below(LEFT + slot / 2, _short(edges[0]))]
+    marks = [_below(LEFT + at * slot, _short(value)) for at, value in _marks(edges)]
     return _chart(f"histogram: {what}", rows, bars, marks, f"{what} ({unit})")
 
 
@@ -106,7 +103,8 @@ def example_chart(example: Example, label: str) -> Markup:
 
 def _waveform(example: Example, width: float) -> list[Markup]:
     peak = max(float(example.high.max()), -float(example.low.min()), 1e-4)
-    top = nice_step(peak)
+    power = 10.0 ** math.floor(math.log10(peak))
+    top = next(each * power for each in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if each * power >= peak)
     middle = TOP + WAVE / 2
     slot = width / len(example.low)
 
@@ -121,11 +119,8 @@ def _waveform(example: Example, width: float) -> list[Markup]:
         element("rect", x=LEFT, y=TOP, width=width, height=WAVE, class_="frame"),
         element("line", x1=LEFT, x2=LEFT + width, y1=middle, y2=middle, class_="grid"),
         element("path", d=f"M{' L'.join(points)} Z", class_="wave"),
-        *(
-            _beside(TOP + WAVE / 2 - sign * WAVE / 2, f"{sign * top:+g}" if sign else "0", shift=4 - 4 * sign)
-            for sign in (1, 0, -1)
-        ),
-        _upright(12, middle, "amplitude"),
+        *(_beside(TOP + WAVE / 2 - sign * WAVE / 2, f"{sign * top:g}", shift=4 - 4 * sign) for sign in (1, 0, -1)),
+        _upright(10, middle, "amplitude"),
     ]
 
 
@@ -136,7 +131,7 @@ def _frequencies(rate: int, top: float) -> list[Markup]:
     marks = [i * step for i in range(int(highest / step + 1e-9) + 1)]
     return [
         *(_beside(top + PICTURE * (1 - mark / highest), f"{mark:g}", shift=0 if mark == 0 else 4) for mark in marks),
-        _upright(12, top + PICTURE / 2, "frequency (kHz)"),
+        _upright(10, top + PICTURE / 2, "frequency (kHz)"),
     ]
 
 
@@ -184,10 +179,23 @@ def _chart(title: str, rows: Sequence[Child], bars: Sequence[Child], marks: Sequ
         element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=HEIGHT - BOTTOM, y2=HEIGHT - BOTTOM, class_="axis"),
         *marks,
         _text(LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 6, below, "middle", "name"),
-        _upright(12, TOP + (HEIGHT - TOP - BOTTOM) / 2, "clips"),
+        _upright(10, TOP + (HEIGHT - TOP - BOTTOM) / 2, "clips"),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
     )
+
+
+def _marks(edges: Sequence[float]) -> list[tuple[float, float]]:
+    """Where an axis over these edges is marked: (place in bars, value), at round values where the edges are even."""
+    bars = len(edges) - 1
+    if bars == 1:
+        return [(0.5, edges[0])] if edges[0] == edges[1] else [(0.0, edges[0]), (1.0, edges[1])]
+    widths = np.diff(edges)
+    if not np.allclose(widths, widths[0], rtol=1e-3):
+        return [(float(at), edges[at]) for at in np.unique(np.linspace(0, bars, min(bars, 5) + 1).round().astype(int))]
+    step = nice_step((edges[-1] - edges[0]) / 6)
+    values = [i * step for i in range(math.ceil(edges[0] / step - 1e-9), math.floor(edges[-1] / step + 1e-9) + 1)]
+    return [((value - edges[0]) / float(widths[0]), value) for value in values]
 
 
 def _rows(most: int) -> tuple[float, list[Markup]]:

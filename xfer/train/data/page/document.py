@@ -14,6 +14,8 @@ from xfer.train.data.page.markup import Child, Markup, element, join
 from xfer.train.data.summary import UNSPLIT, Spread, Summary
 from xfer.train.data.wording import WHAT_TO_DO, Kindred, by_kind, channels, count, inside, length, said
 
+UNFOLDED = 4
+"""Problems of a kind that are shown at once."""
 IN_FULL = 50
 """Classes that are shown at once; more are folded."""
 PROBLEMS_SHOWN, FILES_SHOWN = 100, 20
@@ -90,7 +92,8 @@ def _overview(summary: Summary) -> Iterable[tuple[str, str]]:
     yield "layout", f"{summary.layout} (task {summary.task}, net {summary.net})"
     groups = summary.groups
     if groups.number:
-        yield "groups", f"{groups.number:,}, the largest {groups.largest!r} with {count(groups.largest_clips, 'clip')}"
+        largest = f"the largest {groups.largest!r} with {count(groups.largest_clips, 'clip')}"
+        yield "groups", f"{groups.number:,}, {largest if groups.largest_clips > 1 else 'one clip each'}"
     if unusable := summary.total.clips - summary.usable:
         yield "cannot be used", count(unusable, "clip")
     if (durations := summary.durations) is not None:
@@ -121,7 +124,7 @@ def _problems(summary: Summary) -> Iterable[Child]:
             "div",
             element("h3", f"{kindred.kind}: {count(len(kindred.problems), kindred.severity)}"),
             element("p", WHAT_TO_DO[kindred.kind], class_="soft"),
-            _folded(_items(kindred, summary.root), 5),
+            _folded(_items(kindred, summary.root), UNFOLDED),
             class_=f"card problem {kindred.severity}",
         )
 
@@ -130,10 +133,10 @@ def _items(kindred: Kindred, root: Path) -> list[Markup]:
     items = []
     for problem in kindred.problems[:PROBLEMS_SHOWN]:
         words = said(problem, root)
-        files_ = [element("li", path, class_="path") for path in words.more[:FILES_SHOWN]]
+        paths = [element("span", path, class_="path") for path in words.more[:FILES_SHOWN]]
         if len(words.more) > FILES_SHOWN:
-            files_.append(element("li", f"... and {len(words.more) - FILES_SHOWN:,} more (--json lists all)"))
-        items.append(element("li", words.sentence, element("ul", *files_) if files_ else None))
+            paths.append(element("span", f"... and {len(words.more) - FILES_SHOWN:,} more (--json lists all)"))
+        items.append(element("li", words.sentence, element("div", *paths, class_="paths") if paths else None))
     if len(kindred.problems) > PROBLEMS_SHOWN:
         items.append(element("li", f"... and {len(kindred.problems) - PROBLEMS_SHOWN:,} more (--json lists all)"))
     return items
@@ -167,16 +170,15 @@ def _classes(summary: Summary) -> Iterable[Child]:
     for label in ordered:
         each = summary.classes[label]
         words = ", ".join(f"{side} {clips:,}" for side, clips in each.sides.items())
-        stack = [
-            element("i", class_=side, style=f"width:{100 * clips / top:.2f}%") for side, clips in each.sides.items()
-        ]
+        width = f"width:{100 * each.total.clips / top:.2f}%"
+        stack = [element("i", class_=side, style=f"flex:{clips}") for side, clips in each.sides.items()]
         rows.append(
             element(
                 "tr",
                 element("td", label or "(no label)", class_="label"),
                 element("td", each.total.clips, class_="n"),
                 element("td", length(each.total.seconds), class_="n hide"),
-                element("td", element("div", *stack, class_="stack", title=words), class_="bars"),
+                element("td", element("div", *stack, class_="stack", style=width, title=words), class_="bars"),
             )
         )
     yield element(

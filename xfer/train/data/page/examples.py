@@ -18,9 +18,11 @@ LONGEST_SECONDS = 30.0
 """Of a longer clip, its beginning is shown."""
 WINDOW_SECONDS = 0.04
 """Length of the spectrogram's window, to the nearest power of two samples: 1024 at 22,050 Hz, as the paper's."""
+SHADES = 64
+"""More cannot be told apart, and would not pack well."""
 RANGE_DB = 80.0
 """From the loudest point of a spectrogram down to its floor."""
-COLUMNS, ROWS = 360, 128
+COLUMNS, ROWS = 300, 110
 """Pixels of a spectrogram, at most."""
 QUIET_DBFS = -45.0
 """A clip below this shows little; another is taken where there is one."""
@@ -117,7 +119,7 @@ def spectrogram(samples: Samples, window: int) -> tuple[npt.NDArray[np.uint8], f
     # A sine of amplitude 1 has the spectral magnitude sum(window) / 2.
     level = 10 * np.log10(np.maximum(power / (float(hann.sum()) / 2) ** 2, 1e-30))
     top = float(level.max())
-    shades = np.clip((level - top) / RANGE_DB + 1, 0, 1) * 255
+    shades = np.rint(np.clip((level - top) / RANGE_DB + 1, 0, 1) * (SHADES - 1)) * (255 / (SHADES - 1))
     return np.ascontiguousarray(np.rint(shades[::-1]).astype(np.uint8)), top
 
 

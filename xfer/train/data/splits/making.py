@@ -7,16 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from xfer.runtime.errors import Unusable
 from xfer.train.data.clips import Clip, DataSet, Split
+from xfer.train.data.recipe import DataRecipe
 from xfer.train.data.splits.assign import hold_out, spread
 from xfer.train.data.splits.files import read_split
 from xfer.train.data.splits.identity import identity, relative, shuffled
-
-if TYPE_CHECKING:  # the recipe knows the nets, and so torch
-    from xfer.train.recipe import DataRecipe
 
 FOLDS = 5
 """How many folds are made unless the recipe says."""
@@ -65,7 +62,7 @@ def _shares(data: DataSet, how: DataRecipe, published: bool) -> DataSet:
         return _by_fold(data, [clip.fold for clip in data.clips], folds, folds[-1])
     else:
         clips = [replace(clip, split="train") for clip in data.clips]
-        if how.test_share and (tested := _test_groups(data, clips, how)) is not None:
+        if how.test_share and (tested := _test_groups(clips, how)) is not None:
             clips = _move(clips, tested[0], "test")
             return data.with_clips(tuple(_move(clips, tested[1], "validation")))
         if how.test_share:
@@ -88,14 +85,14 @@ def _validated(clips: list[Clip], how: DataRecipe) -> list[Clip]:
     return _move(clips, hold_out(groups, labels, how.validation_share, how.split_seed), "validation")
 
 
-def _test_groups(data: DataSet, clips: list[Clip], how: DataRecipe) -> tuple[set[str], set[str]] | None:
+def _test_groups(clips: list[Clip], how: DataRecipe) -> tuple[set[str], set[str]] | None:
     """Groups to test and groups to validate with; None unless every class gets onto all three sides."""
     # With fewer groups, one would be more than twice the share that is asked for.
     enough = max(3, ceil(0.5 / how.test_share))
     if any(len(groups) < enough for groups in _groups_of(clips).values()):
         return None
     groups = _counted(clips)
-    labels = set(data.labels)
+    labels = {clip.label for clip in clips}
     tested = hold_out(groups, labels, how.test_share, how.split_seed, keep=2)
     rest = {group: held for group, held in groups.items() if group not in tested}
     # The validation share is one of all clips, not of those that the test side left.
