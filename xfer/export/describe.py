@@ -10,6 +10,7 @@ from typing import Any
 
 import xfer
 from xfer.export.formats import Form
+from xfer.runtime.audio import Short
 from xfer.runtime.card import Card
 from xfer.train.checkpoint import Checkpoint
 
@@ -28,6 +29,7 @@ def card_of(checkpoint: Checkpoint, name: str, form: Form) -> Card:
         window=net.window,
         hop=net.window // 2,  # each instant is heard twice, as in the ConvNet's original
         embedding_size=net.embedding_size,
+        short=short_of(checkpoint),
         frontend=net.frontend.describe(),
         format=form.format,
         precision=form.precision,
@@ -48,6 +50,12 @@ def card_of(checkpoint: Checkpoint, name: str, form: Form) -> Card:
         licence=str(data.get("licence") or ""),
         description=describe(checkpoint),
     )
+
+
+def short_of(checkpoint: Checkpoint) -> Short:
+    """How the net was taught to hear sound shorter than its window; a checkpoint that does not say: repeated."""
+    windows = checkpoint.recipe.get("windows")
+    return "place" if isinstance(windows, dict) and windows.get("short") == "place" else "tile"
 
 
 def describe(checkpoint: Checkpoint) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", "
 
 LARGEST_SOUND = 8.0
 """A sample beyond this (18 dB over full scale) is no sound: an integer read as a float, or a broken file."""
+
+Short = Literal["tile", "place"]
+"""What becomes of sound that is shorter than a window: repeated until it fills one, or placed amid silence."""
 
 _BLOCK = 16_384
 """Frames a read."""
@@ -89,6 +92,11 @@ def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
     return np.concatenate([resampler.push(samples), resampler.flush()])
 
 
+def resampled_length(count: int, from_rate: int, to_rate: int) -> int:
+    """How many samples `resample` surely makes of `count`: their share, rounded. Of a half soxr may make one more."""
+    return (2 * count * to_rate + from_rate - 1) // (2 * from_rate)
+
+
 def mono(frames: npt.NDArray[np.float32]) -> Samples:
     """The mean of the channels, (n, c) -> (n,); summed in one order, so that a sample's last bit never depends on n."""
     mixed: Samples = frames[:, 0].copy()
@@ -104,6 +112,23 @@ def tile(samples: Samples, window: int) -> Samples:
     if len(samples) == 0:
         raise ValueError("no samples to tile")
     return samples if len(samples) >= window else np.resize(samples, window)
+
+
+def place(samples: Samples, window: int) -> Samples:
+    """Put samples that are shorter than a window into the middle of silence: (n,) -> (max(n, window),)."""
+    if len(samples) == 0:
+        raise ValueError("no samples to place")
+    if len(samples) >= window:
+        return samples
+    placed = np.zeros(window, dtype=np.float32)
+    before = (window - len(samples)) // 2
+    placed[before : before + len(samples)] = samples
+    return placed
+
+
+def fill(samples: Samples, window: int, short: Short) -> Samples:
+    """Bring samples that are shorter than a window to its length, as the net was trained: (n,) -> (max(n, window),)."""
+    return place(samples, window) if short == "place" else tile(samples, window)
 
 
 def window_starts(length: int, window: int, hop: int) -> list[int]:
@@ -187,6 +212,10 @@ class AudioFile:
 
     def blocks(self) -> Iterator[Samples]:
         """Mono blocks of up to 16,384 samples. Raises Unusable where not one sample can be decoded."""
+        return map(mono, self.frames())
+
+    def frames(self) -> Iterator[npt.NDArray[np.float32]]:
+        """All channels, blocks of shape (up to 16,384, channels). Raises as `blocks` does."""
         while True:
             try:
                 with captured(self._chatter):
@@ -197,7 +226,7 @@ class AudioFile:
             if not len(frames):
                 break
             self.frames_read += len(frames)
-            yield mono(frames)
+            yield frames
         if not self.frames_read:
             raise _broken(self.path, self.announced)
 

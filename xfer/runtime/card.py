@@ -7,9 +7,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xfer.runtime.errors import Unusable, nearest
+
+if TYPE_CHECKING:  # a card is read without what decodes sound
+    from xfer.runtime.audio import Short
 
 SCHEMA = 1
 """Raised when an older xfer could no longer understand a card."""
@@ -43,6 +46,8 @@ class Card:
     """Samples between two windows when listening, unless told otherwise."""
     embedding_size: int
     """Values of the embedding."""
+    short: Short = "tile"
+    """How the net was taught to hear sound shorter than its window: repeated (`tile`) or amid silence (`place`)."""
     frontend: dict[str, Any] = field(default_factory=dict)
     """The front-end's own description: kind, its numbers, how it normalises."""
     format: str = "onnx"
@@ -132,7 +137,7 @@ def _checked(document: Any, where: object) -> Card:
 
 def _typed(name: str, kind: str, value: Any, where: object) -> Any:
     """A JSON value as the type that the field declares."""
-    if kind == "str" and isinstance(value, str):
+    if kind in ("str", "Short") and isinstance(value, str):
         return value
     if kind.startswith("int") and isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -160,6 +165,8 @@ def _out_of_range(card: Card) -> list[str]:
         wrong.append(f"window is {card.window} samples")
     if card.hop < 1:
         wrong.append(f"hop is {card.hop} samples")
+    if card.short not in ("tile", "place"):
+        wrong.append(f"short is {_short(card.short)}, not tile or place")
     if card.embedding_size < 1:
         wrong.append(f"embedding_size is {card.embedding_size}")
     if card.threshold is not None and not (math.isfinite(card.threshold) and 0 <= card.threshold <= 1):

@@ -68,7 +68,7 @@ class _Stream:
         self._card = card
         self._gaps = Gaps(source.rate)
         self._resampler = Resampler(source.rate, card.sample_rate)
-        self._windower = Windower(card.window, listener.hop)
+        self._windower = Windower(card.window, listener.hop, card.short)
         self._recent: deque[np.ndarray[tuple[int], np.dtype[np.float64]]] = deque(maxlen=listener.averaged)
         self._arrivals: deque[tuple[int, float]] = deque()  # end of a block at the source's rate, and when it came
         self._heard = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xfer.runtime.audio import Samples, tile
+from xfer.runtime.audio import Samples, Short, fill
 
 _PIECE = 16_384
 
@@ -19,7 +19,7 @@ class Window:
     start: int
     """Its first sample in the stream."""
     end: int
-    """One past its last sample in the stream: start + window, or less where a short stream was tiled."""
+    """One past its last sample in the stream: start + window, or less where the stream is shorter than a window."""
     samples: Samples
     """(window,)"""
 
@@ -27,9 +27,11 @@ class Window:
 class Windower:
     """Cuts a stream into windows every `hop` samples; it holds about two windows, however long the stream is."""
 
-    def __init__(self, window: int, hop: int) -> None:
+    def __init__(self, window: int, hop: int, short: Short = "tile") -> None:
+        """`short`: how the net that listens was taught to hear sound that is shorter than its window."""
         self._window = window
         self._hop = hop
+        self._short = short
         self._buffer = np.zeros(2 * window + _PIECE, dtype=np.float32)
         self._first = 0  # place in the stream of the buffer's first sample
         self._next = 0  # where the next window starts
@@ -51,10 +53,10 @@ class Windower:
                 self._next += self._hop
 
     def finish(self) -> Iterator[Window]:
-        """The last window, aligned to the end of the stream; a stream shorter than a window is repeated to fill one."""
+        """The last window, aligned to the end of the stream; a shorter stream is brought to a window's length."""
         if 0 < self.total < self._window:
             held = self._buffer[: self.total]
-            yield Window(0, self.total, tile(held, self._window))
+            yield Window(0, self.total, fill(held, self._window, self._short))
         elif self.total > self._covered:
             yield self._cut(self.total - self._window)
 

@@ -56,13 +56,15 @@ class DataSet:
     """Recordings of no class (room, noise) over which short clips can be placed."""
     value_names: tuple[str, ...] = ()
     """What the clips' `values` are: ("arousal", "valence")."""
+    extra_labels: tuple[str, ...] = ()
+    """Labels that no clip need have: `background`, whose training windows are made."""
     problems: tuple[Problem, ...] = ()
     """What the layout found wrong with the metadata."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """All labels, sorted; this order is the net's."""
-        return tuple(sorted({clip.label for clip in self.clips}))
+        return tuple(sorted({clip.label for clip in self.clips} | set(self.extra_labels)))
 
     def of(self, split: Split) -> tuple[Clip, ...]:
         """The clips on one side of the split."""

@@ -1,21 +1,40 @@
-"""The windows that a net is fed with: random crops in training, windows over the whole clip in evaluation.
+"""The windows that a net is fed with: random crops in training, a grid over the whole clip in evaluation.
 
 Every random choice derives from (seed, epoch, clip), never from the state of a worker: a training that is resumed sees
-what it would have seen.
+what it would have seen. A window is read without the rest of its clip.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xfer.runtime.audio import Samples, tile, window_starts
+from xfer.runtime.audio import Samples, Short, fill, tile, window_starts
+from xfer.train.data.background import Background
 from xfer.train.data.clips import Clip
-from xfer.train.data.waves import Waves
+
+if TYPE_CHECKING:
+    from xfer.train.data.waves import Waves
+
+Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How evaluation windows lie over a clip."""
+
+    window: int
+    """Samples."""
+    hop: int
+    """Samples from window to window; the last one is aligned to the end."""
+    clip: int = 0
+    """Samples to which every clip is brought, by zeros at its end or by a cut; 0: it stays as it is."""
+    short: Short = "tile"
+    """What becomes of a clip that is shorter than a window."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +46,31 @@ class Crops:
     per_clip: int
     gain_db: tuple[float, float]
     seed: int
+    clip: int = 0
+    """Samples to which every clip is brought; 0: it stays as it is."""
+    background: Background | None = None
+    """What the class `background` is made of, and what short clips are placed over."""
+    short: Short = "tile"
+    """A clip shorter than `length` is repeated, or placed over background, which must be there then."""
+    grid: Grid | None = None
+    """Cut the windows of this grid instead of random ones."""
 
 
-def crop(samples: Samples, crops: Crops, epoch: int, clip: int, which: int) -> Samples:
-    """One random training window, (length,): a random place, tiled where the clip is shorter, at a random gain."""
-    rng = np.random.default_rng([crops.seed, epoch, clip, which])
-    length = crops.length
-    if len(samples) < length:
-        # Tiled, then rolled: a short clip also begins anywhere.
-        window = np.roll(tile(samples, length), int(rng.integers(length)))
+def crop(waves: Waves, clip: Clip, crops: Crops, epoch: int, index: int, which: int) -> Samples:
+    """One random training window, (length,): a random place in the clip (or of a short clip), at a random gain."""
+    rng = np.random.default_rng([crops.seed, epoch, index, which])
+    length, held = crops.length, waves.length(clip)
+    total = crops.clip or held
+    if total >= length:
+        # Where the clip was brought to a length, a window still begins within what was recorded.
+        start = int(rng.integers(min(total - length + 1, held)))
+        window = _stretch(waves, clip, start, length, held)
+    elif crops.short == "place" and crops.background is not None:
+        window = crops.background.place(rng, _stretch(waves, clip, 0, total, held), length, clip.label)
     else:
-        start = int(rng.integers(len(samples) - length + 1))
-        window = samples[start : start + length]
-    gain = 10.0 ** (rng.uniform(*crops.gain_db) / 20.0)
-    return (window * np.float32(gain)).astype(np.float32)
+        # Tiled, then rolled: a short clip also begins anywhere.
+        window = np.roll(tile(_stretch(waves, clip, 0, total, held), length), int(rng.integers(length)))
+    return _at_random_gain(window, crops, rng)
 
 
 def training_batches(
@@ -50,37 +80,105 @@ def training_batches(
     crops: Crops,
     epoch: int,
     batch: int,
-) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
-    """All crops of an epoch in a seeded order: (n, length), (n,).
+) -> Iterator[Batch]:
+    """All windows of an epoch in a seeded order: (n, length), (n,).
 
     A last batch of one is left out: batch statistics of one window say nothing.
     """
-    items = [(clip, which) for which in range(crops.per_clip) for clip in range(len(clips))]
-    order = np.random.default_rng([crops.seed, epoch]).permutation(len(items))
+    owners, which = _items(waves, clips, crops)
+    order = np.random.default_rng([crops.seed, epoch]).permutation(len(owners))
     for start in range(0, len(order), batch):
-        chosen = [items[i] for i in order[start : start + batch]]
-        if len(chosen) < 2 and len(items) > 1:
+        chosen = order[start : start + batch]
+        if len(chosen) < 2 and len(order) > 1:
             return
-        windows = [crop(waves.samples(clips[clip]), crops, epoch, clip, which) for clip, which in chosen]
-        yield np.stack(windows), targets[[clip for clip, _ in chosen]]
+        windows, answers = [], []
+        for owner, turn in zip(owners[chosen].tolist(), which[chosen].tolist(), strict=True):
+            if owner < len(clips):
+                windows.append(_training_window(waves, clips[owner], crops, epoch, owner, turn))
+                answers.append(targets[owner])
+            else:
+                windows.append(background_window(crops, epoch, owner, turn))
+                answers.append(np.int64(_background(crops).target))
+        yield np.stack(windows), np.array(answers, dtype=np.int64)
 
 
-def evaluation_windows(
-    waves: Waves, clips: Sequence[Clip], window: int, hop: int, batch: int
-) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
-    """Windows over every whole clip, in order: (n, window) and the index of each one's clip, (n,).
+def training_steps(waves: Waves, clips: Sequence[Clip], crops: Crops, batch: int) -> int:
+    """How many batches `training_batches` gives, one at least."""
+    windows = len(_items(waves, clips, crops)[0])
+    return max(1, -(-windows // batch) - (windows % batch == 1))
 
-    A clip shorter than a window is tiled; a last window is aligned to the clip's end.
-    """
+
+def background_window(crops: Crops, epoch: int, index: int, which: int) -> Samples:
+    """One training window that holds background only, (length,), at a random gain; `index` is that of no clip."""
+    rng = np.random.default_rng([crops.seed, epoch, index, which])
+    return _at_random_gain(_background(crops).window(rng, crops.length), crops, rng)
+
+
+def evaluation_windows(waves: Waves, clips: Sequence[Clip], grid: Grid, batch: int) -> Iterator[Batch]:
+    """Windows over every whole clip, in order: (n, window) and the index of each one's clip, (n,)."""
     rows: list[npt.NDArray[Any]] = []
     owners: list[int] = []
     for index, clip in enumerate(clips):
-        samples = tile(waves.samples(clip), window)
-        for start in window_starts(len(samples), window, hop):
-            rows.append(samples[start : start + window])
+        for start in grid_starts(waves.length(clip), grid):
+            rows.append(grid_window(waves, clip, start, grid))
             owners.append(index)
             if len(rows) == batch:
                 yield np.stack(rows), np.array(owners)
                 rows, owners = [], []
     if rows:
         yield np.stack(rows), np.array(owners)
+
+
+def grid_starts(held: int, grid: Grid) -> list[int]:
+    """Where the windows of a clip of `held` samples begin; a window beyond all that was recorded is none."""
+    starts = window_starts(grid.clip or held, grid.window, grid.hop)
+    return [start for start in starts if start < max(held, 1)]
+
+
+def grid_window(waves: Waves, clip: Clip, start: int, grid: Grid) -> Samples:
+    """The window of a clip that begins at `start`, (window,)."""
+    held = waves.length(clip)
+    total = grid.clip or held
+    if total < grid.window:
+        return fill(_stretch(waves, clip, 0, total, held), grid.window, grid.short)
+    return _stretch(waves, clip, start, grid.window, held)
+
+
+def _items(waves: Waves, clips: Sequence[Clip], crops: Crops) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The windows of an epoch: each one's clip (beyond the last clip: background only), and which of it, (windows,)."""
+    every = np.arange(len(clips))
+    if crops.grid is None:
+        owners, which = np.tile(every, crops.per_clip), np.repeat(np.arange(crops.per_clip), len(clips))
+    else:
+        grid = crops.grid
+        counts = [len(grid_starts(waves.length(clip), grid)) for clip in clips]
+        owners, which = np.repeat(every, counts), np.concatenate([np.arange(count) for count in counts])
+    extra = crops.background.count(len(owners)) if crops.background else 0
+    more = np.arange(len(clips), len(clips) + extra)
+    return np.concatenate([owners, more]), np.concatenate([which, np.zeros(extra, dtype=np.int64)])
+
+
+def _training_window(waves: Waves, clip: Clip, crops: Crops, epoch: int, index: int, which: int) -> Samples:
+    if crops.grid is None:
+        return crop(waves, clip, crops, epoch, index, which)
+    start = grid_starts(waves.length(clip), crops.grid)[which]
+    rng = np.random.default_rng([crops.seed, epoch, index, which])
+    return _at_random_gain(grid_window(waves, clip, start, crops.grid), crops, rng)
+
+
+def _stretch(waves: Waves, clip: Clip, start: int, count: int, held: int) -> Samples:
+    """`count` samples of a clip from `start` on, (count,); beyond the `held` ones there are zeros."""
+    there = min(count, held - start)
+    samples = waves.window(clip, start, there)
+    return samples if there == count else np.pad(samples, (0, count - there))
+
+
+def _at_random_gain(window: Samples, crops: Crops, rng: np.random.Generator) -> Samples:
+    gain = 10.0 ** (rng.uniform(*crops.gain_db) / 20.0)
+    return (window * np.float32(gain)).astype(np.float32)
+
+
+def _background(crops: Crops) -> Background:
+    if crops.background is None:
+        raise ValueError("these crops have no background")
+    return crops.background

@@ -18,10 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from xfer.train.data.clips import Split
-from xfer.train.data.windows import crop, evaluation_windows
+from xfer.train.data.windows import background_window, crop, evaluation_windows
+from xfer.train.framing import crops_of, grid_of
 from xfer.train.metrics import Metrics, measure
-from xfer.train.transfer.whole import EVALUATION_BATCH, Job, crops_of, targets_of
+from xfer.train.transfer.whole import EVALUATION_BATCH, Job, targets_of
 
+Targets = np.ndarray[Any, np.dtype[np.int64]]
+"""The label's index of each window or clip, (n,)."""
 EVERY_SECONDS = 20.0
 """How often it tells how far the body is."""
 
@@ -42,10 +45,9 @@ class HeadOnly:
         self.net.head.requires_grad_(True)
         fixed, owners = self._side("train")
         targets = targets_of(data.of("train"), self.labels)
-        extra = self._augmented()
+        extra, more = self._augmented(len(fixed), targets)
         self._embeddings = torch.cat([fixed, extra])
-        repeated = np.tile(np.arange(len(targets)), recipe.transfer.augmentations)
-        self._targets = torch.from_numpy(targets[np.concatenate([owners, repeated])]).to(job.device)
+        self._targets = torch.from_numpy(np.concatenate([targets[owners], more])).to(job.device)
 
     def trained(self) -> nn.Module:
         """The head, in training mode; the body stays in evaluation mode."""
@@ -85,26 +87,35 @@ class HeadOnly:
         if split not in self._sides:
             clips = self._set.of(split)
             parts, owners = [], []
-            for windows, owner in evaluation_windows(
-                self._waves, clips, self.net.window, self.net.window, EVALUATION_BATCH
-            ):
+            for windows, owner in evaluation_windows(self._waves, clips, grid_of(self._recipe), EVALUATION_BATCH):
                 parts.append(self._embed(windows))
                 owners.append(owner)
             self._sides[split] = torch.cat(parts), np.concatenate(owners)
         return self._sides[split]
 
-    def _augmented(self) -> Tensor:
-        """Embeddings of `augmentations` random whole windows of each training clip, clip by clip in each round."""
-        clips = self._set.of("train")
+    def _augmented(self, fixed: int, targets: Targets) -> tuple[Tensor, Targets]:
+        """Embeddings and targets of what the head hears beside the `fixed` windows.
+
+        That is `augmentations` random whole windows of each training clip, clip by clip in each round, then windows of
+        background alone where there is such a class.
+        """
+        clips, rounds = self._set.of("train"), self._recipe.transfer.augmentations
         # The body hears what it will hear later: whole windows, even where it was trained on shorter crops.
-        crops = replace(crops_of(self._recipe, self.net), length=self.net.window)
+        crops = replace(crops_of(self._recipe, self._set, self._waves), length=self.net.window)
         parts = [torch.zeros(0, self.net.embedding_size, device=self._device)]
-        for which in range(self._recipe.transfer.augmentations):
+        for which in range(rounds):
             for start in range(0, len(clips), EVALUATION_BATCH):
                 chosen = range(start, min(start + EVALUATION_BATCH, len(clips)))
-                windows = [crop(self._waves.samples(clips[i]), crops, 0, i, which) for i in chosen]
+                windows = [crop(self._waves, clips[i], crops, 0, i, which) for i in chosen]
                 parts.append(self._embed(np.stack(windows)))
-        return torch.cat(parts)
+        answers = [np.tile(targets, rounds)]
+        if crops.background is not None:
+            extra = crops.background.count(fixed + rounds * len(clips))
+            for start in range(0, extra, EVALUATION_BATCH):
+                chosen = range(len(clips) + start, len(clips) + min(start + EVALUATION_BATCH, extra))
+                parts.append(self._embed(np.stack([background_window(crops, 0, i, 0) for i in chosen])))
+            answers.append(np.full(extra, crops.background.target))
+        return torch.cat(parts), np.concatenate(answers)
 
     def _embed(self, windows: np.ndarray[Any, np.dtype[np.float32]]) -> Tensor:
         self.net.eval()

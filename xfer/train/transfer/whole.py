@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,8 @@ from torch import Tensor, nn
 
 from xfer.train.data.clips import Clip, DataSet, Split
 from xfer.train.data.waves import Waves
-from xfer.train.data.windows import Crops, evaluation_windows, training_batches
+from xfer.train.data.windows import Grid, evaluation_windows, training_batches, training_steps
+from xfer.train.framing import crops_of, grid_of
 from xfer.train.metrics import Metrics, measure
 from xfer.train.nets import Net
 from xfer.train.recipe import Recipe
@@ -27,13 +27,15 @@ def targets_of(clips: Sequence[Clip], labels: tuple[str, ...]) -> np.ndarray[Any
     return np.array([place[clip.label] for clip in clips], dtype=np.int64)
 
 
-def evaluate(net: Net, waves: Waves, clips: Sequence[Clip], labels: tuple[str, ...], device: torch.device) -> Metrics:
+def evaluate(
+    net: Net, waves: Waves, clips: Sequence[Clip], labels: tuple[str, ...], device: torch.device, grid: Grid
+) -> Metrics:
     """Metrics of clips by windows over the whole of each; the net in evaluation mode."""
     net.eval()
     scores: list[Tensor] = []
     owners: list[np.ndarray[Any, np.dtype[np.int64]]] = []
     with torch.no_grad():
-        for windows, owner in evaluation_windows(waves, clips, net.window, net.window, EVALUATION_BATCH):
+        for windows, owner in evaluation_windows(waves, clips, grid, EVALUATION_BATCH):
             scores.append(net(torch.from_numpy(windows).to(device)).logits.softmax(dim=1).cpu())
             owners.append(owner)
     return measure(torch.cat(scores).double().numpy(), np.concatenate(owners), targets_of(clips, labels), labels)
@@ -64,7 +66,8 @@ class WholeNet:
         self.data = job.about
         self._set, self._waves, self._device = job.data, job.waves, job.device
         self._batch = job.recipe.fit.batch
-        self._crops = crops_of(job.recipe, job.net)
+        self._crops = crops_of(job.recipe, job.data, job.waves)
+        self._grid = grid_of(job.recipe)
         self._clips = job.data.of("train")
         self._targets = targets_of(self._clips, self.labels)
 
@@ -74,8 +77,7 @@ class WholeNet:
 
     def steps(self) -> int:
         """Batches in an epoch; a last batch of one window is left out."""
-        windows = len(self._clips) * self._crops.per_clip
-        return max(1, math.ceil(windows / self._batch) - (windows % self._batch == 1))
+        return training_steps(self._waves, self._clips, self._crops, self._batch)
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Crops (n, length) and targets (n,)."""
@@ -95,9 +97,4 @@ class WholeNet:
 
     def measure(self, split: Split) -> Metrics:
         """Metrics of one side of the split."""
-        return evaluate(self.net, self._waves, self._set.of(split), self.labels, self._device)
-
-
-def crops_of(recipe: Recipe, net: Net) -> Crops:
-    """How training windows are cut by this recipe for this net."""
-    return Crops(recipe.fit.crop or net.window, recipe.fit.crops_per_clip, recipe.fit.gain_db, recipe.seed)
+        return evaluate(self.net, self._waves, self._set.of(split), self.labels, self._device, self._grid)

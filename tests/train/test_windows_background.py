@@ -1,0 +1,332 @@
+"""Placing short clips over background: levels by an independent formula, whole clips, every offset, no leak."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.train.held import Held, clip, data_of, uniform
+from xfer.runtime.errors import FileNotThere, Unusable
+from xfer.train.data.background import Background, active_power, noise, under
+from xfer.train.data.clips import Clip, DataSet
+from xfer.train.data.room import settle, stretches, with_background
+from xfer.train.data.windows import Crops, background_window, crop, evaluation_windows, training_batches
+from xfer.train.framing import crops_of, grid_of, settle_windows
+from xfer.train.recipe import WindowRecipe, default_recipe, with_settings
+
+RATE = 16_000
+LENGTH = 8_000
+
+
+def word(seconds: float, hertz: float, pause: float = 0.0) -> np.ndarray:
+    """A sine of amplitude 0.4 between two pauses of zeros."""
+    sounding = 0.4 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * RATE)) / RATE)
+    return np.pad(sounding, round(pause * RATE)).astype(np.float32)
+
+
+SOUNDS = {
+    "up": word(0.1, 300),
+    "down": word(0.1, 800, pause=0.05),
+    "left": word(0.2, 1500),
+    "room": uniform(200_000, 1),
+}
+CLIPS = tuple(clip(name, name) for name in ("up", "down", "left"))
+WAVES = Held(RATE, SOUNDS)
+DATA = data_of(CLIPS, background=["room"])
+
+
+def backgrounds(data: DataSet = DATA, **changes: object) -> Background:
+    how = WindowRecipe(**{"short": "place", "background": "yes", **changes})  # type: ignore[arg-type]
+    data, problems = with_background(data, WAVES, how, LENGTH, 0)
+    assert not problems
+    return Background(WAVES, data, how, LENGTH, 0)
+
+
+def generator(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("source", ["recordings", "noise", "silence", "others"])
+@pytest.mark.parametrize("name", ["up", "down", "left"])
+def test_a_placed_clip_is_whole_over_its_background(source: str, name: str) -> None:
+    """What is left when the clip is taken away again is the background alone, found by search over all offsets."""
+    samples = SOUNDS[name]
+    background = backgrounds(sources=(source,), snr_db=(20.0, 20.0), background="no")
+    for seed in range(5):
+        window = background.place(generator(seed), samples, LENGTH, name).astype(np.float64)
+        assert window.shape == (LENGTH,)
+        # The offset at which taking the clip away leaves the least.
+        match = np.correlate(window, samples.astype(np.float64), mode="valid")
+        offset = int(match.argmax())
+        window[offset : offset + len(samples)] -= samples
+        rest = 10 * math.log10(np.mean(window**2) / 0.08 + 1e-30)  # 0.08: power of a sine of 0.4
+        assert rest < -19.0, f"{source}: {rest:.1f} dB of the clip or its background are left"
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05, 0.053, 0.3])
+@pytest.mark.parametrize("snr_db", [-5.0, 0.0, 10.0, 30.0])
+def test_the_snr_is_that_of_the_sounding_part(pause: float, snr_db: float) -> None:
+    """Independent: a sine's power is half its amplitude squared, however long the pauses beside it are."""
+    floor = under(uniform(LENGTH, 5), word(0.2, 500, pause), snr_db, RATE)
+    found = 10 * math.log10((0.4**2 / 2) / np.mean(floor.astype(np.float64) ** 2))
+    assert found == pytest.approx(snr_db, abs=0.25)
+
+
+def test_the_range_of_snr_is_used() -> None:
+    background = backgrounds(sources=("noise",), snr_db=(5.0, 15.0))
+    found = []
+    for seed in range(200):
+        window = background.place(generator(seed), SOUNDS["up"], LENGTH, "up").astype(np.float64)
+        # The frames in which no word sounds; brown noise is left out by its own spread.
+        frames = np.sort((window.reshape(-1, 160) ** 2).mean(axis=1))[: LENGTH // 160 - 13]
+        found.append(10 * math.log10(0.08 / frames.mean()))
+    assert 4.0 < np.percentile(found, 3) < 7.0
+    assert 13.0 < np.percentile(found, 97) < 17.0
+
+
+def test_offsets_cover_the_whole_range() -> None:
+    background = backgrounds(sources=("silence",), background="no")
+    click = np.array([1.0, 0.0, 0.0], np.float32)
+    found = Counter(int(np.abs(background.place(generator(seed), click, 12, "up")).argmax()) for seed in range(1000))
+    assert set(found) == set(range(10))
+    assert min(found.values()) > 60  # 100 are expected; less than 60 has a chance of 1e-5
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 99),
+    length=st.integers(1, LENGTH),
+    window=st.integers(1, LENGTH),
+    source=st.sampled_from(["recordings", "noise", "silence", "others"]),
+)
+def test_any_lengths_and_the_same_draw_twice(seed: int, length: int, window: int, source: str) -> None:
+    samples = uniform(min(length, window), seed)
+    background = backgrounds(sources=(source,), background="no")
+    first, second = (background.place(generator(seed), samples, window, "up") for _ in range(2))
+    assert first.shape == (window,)
+    assert first.dtype == np.float32
+    assert np.isfinite(first).all()
+    assert first.tobytes() == second.tobytes()
+
+
+def test_a_crop_of_a_short_clip_is_placed_and_a_long_one_is_not() -> None:
+    crops = Crops(LENGTH, 1, (0.0, 0.0), 3, background=backgrounds(snr_db=(30.0, 30.0)), short="place")
+    short = [crop(WAVES, CLIPS[0], crops, epoch, 0, 0) for epoch in range(30)]
+    assert all(np.abs(window).max() > 0.35 for window in short)
+    assert len({window.tobytes() for window in short}) == 30
+    tiled = [np.abs(window[: LENGTH // 1600 * 1600].reshape(-1, 1600)).max(axis=1).min() for window in short]
+    assert min(tiled) < 0.1, "the word is everywhere: it was repeated"
+    room = Clip(Path("room"), "up", "room", "train")
+    plain = Crops(LENGTH, 1, (0.0, 0.0), 3)
+    assert crop(WAVES, room, crops, 1, 0, 0).tobytes() == crop(WAVES, room, plain, 1, 0, 0).tobytes()
+
+
+@pytest.mark.parametrize("tilt", ["any"])
+def test_noise_falls_with_frequency(tilt: str) -> None:
+    """White to brown: the power of an octave at 4 kHz stands 0 to about 20 dB under that at 100 Hz, a hertz each."""
+    falls = []
+    for seed in range(60):
+        samples = noise(generator(seed), 32_000, RATE).astype(np.float64)
+        assert np.sqrt(np.mean(samples**2)) == pytest.approx(1.0, abs=1e-3)
+        power = np.abs(np.fft.rfft(samples)) ** 2
+        low, high = power[200:400].mean(), power[8_000:16_000].mean()  # 100 to 200 Hz, 4 to 8 kHz
+        falls.append(10 * math.log10(low / high))
+    assert -1.5 < min(falls) < 4
+    assert 28 < max(falls) < 34  # 40 times the frequency, squared: 32 dB
+    for count in (1, 2, 3, 17):
+        assert np.isfinite(noise(generator(1), count, RATE)).all()
+
+
+def test_silence_under_a_clip_is_silence_and_a_silent_clip_breaks_nothing() -> None:
+    zeros = np.zeros(100, np.float32)
+    assert not under(zeros, SOUNDS["up"], 10.0, RATE).any()
+    assert np.isfinite(under(uniform(100, 0), zeros, 10.0, RATE)).all()
+    assert active_power(zeros, RATE) == 0.0
+
+
+def test_windows_of_background_hold_no_clip() -> None:
+    """Their spectrum has no line at a word's pitch."""
+    background = backgrounds()
+    crops = Crops(LENGTH, 1, (0.0, 0.0), 3, background=background)
+    for index in range(3, 60):
+        window = background_window(crops, 1, index, 0).astype(np.float64)
+        assert window.shape == (LENGTH,)
+        power = np.abs(np.fft.rfft(window)) ** 2
+        for hertz in (300, 800, 1500):
+            line = round(hertz * LENGTH / RATE)
+            around = np.r_[power[line - 60 : line - 5], power[line + 5 : line + 60]].mean()
+            assert power[line] <= 15 * around + 1e-30
+        assert np.sqrt(np.mean(window**2)) < 0.11  # -20 dBFS at most
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0.25), (0.1, 0.1), (0.5, 0.5)])
+def test_the_share_of_background(share: float, expected: float) -> None:
+    """By default as many as a class has: three words and background are four."""
+    background = backgrounds(background_share=share)
+    crops = Crops(LENGTH, 30, (0.0, 0.0), 3, background=background, short="place")
+    targets = np.array([3, 1, 2])  # sorted: background, down, left, up
+    found = np.concatenate([t for _, t in training_batches(WAVES, CLIPS, targets, crops, 1, 8)])
+    assert np.mean(found == 0) == pytest.approx(expected, abs=0.01)
+    assert Counter(found.tolist())[1] == 30
+
+
+def test_no_sample_of_background_is_on_two_sides() -> None:
+    sounds = {"long": uniform(900_000, 1), "cut": uniform(400_000, 2)} | {f"s{k}": uniform(9_000, k) for k in range(20)}
+    waves = Held(RATE, sounds)
+    clips = [clip("long", "x", side) for side in ("train", "validation", "test")]
+    found = stretches(data_of(clips, background=sorted(sounds)), waves, 20_000, 0)
+    heard = {name: np.zeros(len(samples), int) for name, samples in sounds.items()}
+    for side, parts in found.items():
+        for part in parts:
+            assert part.split == side
+            first = round(part.offset * RATE)
+            last = len(sounds[str(part.path)]) if part.duration is None else first + round(part.duration * RATE)
+            heard[str(part.path)][first:last] += 1
+    assert all((times == 1).all() for times in heard.values()), "a sample is on two sides, or on none"
+    shares = {
+        side: sum(waves.length(part) for part in parts) / sum(map(len, sounds.values()))
+        for side, parts in found.items()
+    }
+    assert shares == {
+        "train": pytest.approx(0.8, abs=0.02),
+        "validation": pytest.approx(0.1, abs=0.01),
+        "test": pytest.approx(0.1, abs=0.01),
+    }
+    assert len({clip.group for parts in found.values() for clip in parts}) == sum(map(len, found.values()))
+
+
+def test_training_hears_only_its_side_of_the_recordings() -> None:
+    """The held-out tail of the room is a tone: it must never sound in training, and be all that is measured."""
+    tail = word(1.25, 2500)
+    waves = Held(RATE, SOUNDS | {"room": np.concatenate([uniform(180_000, 1) * 0.01, tail])})
+    clips = (*CLIPS, *(clip(each.label, each.label, "validation") for each in CLIPS))
+    how = WindowRecipe(short="place", background="yes", sources=("recordings",))
+    data, _ = with_background(data_of(clips, background=["room"]), waves, how, LENGTH, 0)
+    assert data.labels == ("background", "down", "left", "up")
+    held = [each for each in data.of("validation") if each.label == "background"]
+    assert len(held) == 2
+    for each in held:
+        assert waves.length(each) == LENGTH
+        assert active_power(waves.samples(each), RATE) == pytest.approx(0.08, rel=0.01)
+    assert not [each for each in data.of("train") if each.label == "background"]
+    background = Background(waves, data, how, LENGTH, 0)
+    line = round(2500 * LENGTH / RATE)
+    for seed in range(60):
+        power = np.abs(np.fft.rfft(background.window(generator(seed), LENGTH))) ** 2
+        assert power[line] < 30 * power[line - 60 : line + 60].mean()
+
+
+def test_when_there_is_a_class_of_background() -> None:
+    def settled(task: str, seconds: float = 0.2, **changes: object) -> tuple[str, str]:
+        waves = Held(RATE, {label: uniform(round(seconds * RATE), 0) for label in "ab"})
+        data = data_of([clip(label, label) for label in "ab"], task)
+        found = settle(WindowRecipe(**changes), data, waves, LENGTH)  # type: ignore[arg-type]
+        assert settle(found, data, waves, LENGTH) == found, "what is settled stays"
+        return found.short, found.background
+
+    assert settled("command") == ("place", "yes")
+    assert settled("command", seconds=5) == ("place", "yes")
+    assert settled("command", background="no") == ("place", "no")
+    assert settled("command", short="tile") == ("tile", "yes")
+    assert settled("sound") == ("place", "yes")
+    assert settled("sound", seconds=5) == ("tile", "no")
+    assert settled("sound", clip_seconds=5) == ("tile", "no")
+    assert settled("sound", seconds=5, background="yes") == ("tile", "yes")
+    for task in ("speaker", "genre", "my own"):
+        assert settled(task) == ("tile", "no")
+        assert settled(task, short="place") == ("place", "no")
+
+
+@pytest.mark.parametrize("own", ["background", "_background_noise_", "Background Noise"])
+def test_a_class_of_background_in_the_data_is_kept_and_used(own: str) -> None:
+    clips = (*CLIPS, Clip(Path("room"), own, "room", "train"))
+    recipe = default_recipe("command", "convnet")
+    recipe, data, _ = settle_windows(recipe, data_of(clips), WAVES)
+    assert recipe.windows.background == "no"
+    assert data.labels == tuple(sorted({"up", "down", "left", own}))
+    crops = crops_of(with_settings(recipe, ['windows.sources=["recordings"]']), data, WAVES)
+    assert crops.background is not None
+    assert crops.background.count(1000) == 0
+    assert crops.background.place(generator(0), SOUNDS["up"], LENGTH, "up").any()
+    asked, _, _ = settle_windows(
+        with_settings(default_recipe("command", "convnet"), ["windows.background=yes"]), data_of(clips), WAVES
+    )
+    more = crops_of(asked, data_of(clips), WAVES).background
+    assert more is not None
+    assert data.labels[more.target] == own
+
+
+def test_speakers_and_genres_are_left_as_they_are() -> None:
+    for task in ("speaker", "genre"):
+        recipe, data, _ = settle_windows(default_recipe(task, "convnet"), data_of(CLIPS, task, ["gone"]), WAVES)
+        assert data == data_of(CLIPS, task, ["gone"])
+        crops = crops_of(recipe, data, WAVES)
+        assert (crops.background, crops.short, crops.clip, crops.grid) == (None, "tile", 0, None)
+        assert grid_of(recipe).short == "tile"
+
+
+class Broken(Held):
+    def length(self, clip: Clip) -> int:
+        if clip.path.name == "bad":
+            raise Unusable("bad is no recording")
+        if clip.path.name == "gone":
+            raise FileNotThere("gone does not exist")
+        return super().length(clip)
+
+
+def test_recordings_of_background_that_cannot_be_used_are_named() -> None:
+    waves = Broken(RATE, SOUNDS)
+    _, data, problems = settle_windows(
+        default_recipe("command", "convnet"), data_of(CLIPS, background=["bad", "room", "gone"]), waves
+    )
+    assert [problem.paths for problem in problems] == [(Path("bad"),), (Path("gone"),)]
+    assert all(problem.severity == "warning" for problem in problems)
+    assert data.background == (Path("room"),)
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ('windows.sources=["nois"]', "noise"),
+        ("windows.sources=[]", "windows.sources"),
+        ('windows.sources=["recordings"]', "windows.sources"),
+        ('windows.sources=["others"]', "windows.sources"),
+        ("windows.sources=noise", "list"),
+        ("windows.background_share=1.0", "background_share"),
+        ("windows.snr_db=[20, 10]", "snr_db"),
+        ("windows.hop=-1", "hop"),
+        ("windows.short=til", "tile"),
+        ("windows.background=maybe", "windows.background"),
+        ("windows.training=gird", "grid"),
+    ],
+)
+def test_values_that_make_no_windows_are_refused(setting: str, says: str) -> None:
+    def cut() -> None:
+        recipe = with_settings(default_recipe("command", "convnet"), [setting])
+        recipe, data, _ = settle_windows(recipe, data_of(CLIPS), WAVES)
+        crops_of(recipe, data, WAVES)
+
+    with pytest.raises(Unusable, match=says):
+        cut()
+
+
+def test_evaluation_places_a_short_clip_as_the_runtime_does() -> None:
+    """One sound, once through training's evaluation and once through the stream: the same samples reach the net."""
+    from xfer.runtime.windows import Windower
+
+    recipe, data, _ = settle_windows(default_recipe("command", "convnet"), DATA, WAVES)
+    grid = grid_of(recipe)
+    rows, _ = next(evaluation_windows(WAVES, data.of("train")[:1], grid, 1))
+    windower = Windower(grid.window, grid.hop, grid.short)
+    assert not list(windower.push(SOUNDS["up"]))
+    heard = next(windower.finish()).samples
+    np.testing.assert_array_equal(rows[0], heard)
+    before = (grid.window - len(SOUNDS["up"])) // 2
+    np.testing.assert_array_equal(heard[before : before + len(SOUNDS["up"])], SOUNDS["up"])
+    assert np.abs(heard).sum() == pytest.approx(np.abs(SOUNDS["up"]).sum(), rel=1e-6)
