@@ -49,6 +49,7 @@ def object_of_another_type(value: Any) -> Any:
         ({"window": 10**12}, "window"),
         ({"window": True}, "window"),
         ({"hop": 0}, "hop"),
+        ({"short": "placed"}, "short"),
         ({"threshold": 1.5}, "threshold"),
         ({"task": ""}, "task"),
         ({"schema": 0}, "schema"),
@@ -60,6 +61,13 @@ def test_values_that_no_model_has_are_refused(change: dict[str, Any], says: str)
     document = json.loads(tiny_card().to_json()) | change
     with pytest.raises(Unusable, match=says):
         Card.from_json(json.dumps(document))
+
+
+def test_a_card_of_before_says_nothing_of_short_sound_and_means_repeated() -> None:
+    document = json.loads(tiny_card(short="place").to_json())
+    assert Card.from_json(json.dumps(document)).short == "place"
+    del document["short"]
+    assert Card.from_json(json.dumps(document)).short == "tile"
 
 
 @pytest.mark.parametrize("field", ["name", "labels", "window", "schema"])

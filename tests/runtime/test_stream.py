@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.tiny import RATE, TONES, WINDOW, melody, tiny_card, tone, write_tiny
-from xfer.runtime.audio import resample, tile, window_starts
+from xfer.runtime.audio import Short, fill, resample, window_starts
 from xfer.runtime.engines import Array, Outputs
 from xfer.runtime.errors import Unusable
 from xfer.runtime.events import Event
@@ -28,8 +28,8 @@ from xfer.runtime.stream import Listener
 class SumEngine:
     """An engine whose scores tell every single sample of a window apart (a weighted sum, in float64)."""
 
-    def __init__(self) -> None:
-        self.card = tiny_card(window=100, hop=40, sample_rate=1_000, labels=("a", "b"), embedding_size=1)
+    def __init__(self, short: Short = "tile") -> None:
+        self.card = tiny_card(window=100, hop=40, sample_rate=1_000, labels=("a", "b"), embedding_size=1, short=short)
         self.description = "a weighted sum"
         self.notes = ()
         self.weights = np.random.default_rng(5).uniform(-1, 1, 100)
@@ -94,14 +94,17 @@ NOISE = np.random.default_rng(6).uniform(-0.3, 0.3, 3_000).astype(np.float32)
     sizes=st.lists(st.integers(1, 700), min_size=1, max_size=6),
     bad=st.lists(st.integers(0, 2_999), max_size=4),
     hop=st.sampled_from([None, 0.013, 0.25]),
+    short=st.sampled_from(["tile", "place"]),
 )
 def test_the_same_samples_give_the_same_events(
-    length: int, rate: int, sizes: list[int], bad: list[int], hop: float | None
+    length: int, rate: int, sizes: list[int], bad: list[int], hop: float | None, short: Short
 ) -> None:
+    engine = SumEngine(short)
+    model = Model(engine.card, engine, Path("sum"))
     samples = NOISE[:length].copy()
     samples[[at for at in bad if at < length]] = np.nan
-    whole = heard(listen(samples, rate, [length], hop_seconds=hop))
-    assert heard(listen(samples, rate, sizes, hop_seconds=hop)) == whole
+    whole = heard(listen(samples, rate, [length], model, hop_seconds=hop))
+    assert heard(listen(samples, rate, sizes, model, hop_seconds=hop)) == whole
     assert whole, "not one event"
 
 
@@ -118,14 +121,15 @@ def test_a_file_and_a_stream_of_the_same_samples_with_a_real_model(tmp_path: Pat
 
 @pytest.mark.parametrize("length", [30, 99, 100, 101, 139, 140, 141, 1_000])
 @pytest.mark.parametrize("averaged", [1, 3])
-def test_scores_are_the_mean_over_the_last_windows(length: int, averaged: int) -> None:
+@pytest.mark.parametrize("short", ["tile", "place"])
+def test_scores_are_the_mean_over_the_last_windows(length: int, averaged: int, short: Short) -> None:
     """Against the definition: windows by `window_starts`, scores one by one, then the mean."""
-    engine = SumEngine()
+    engine = SumEngine(short)
     events = list(
         Listener(Model(engine.card, engine, Path()), averaged=averaged).events(Blocks(NOISE[:length], 1_000, [17]))
     )
     starts = window_starts(length, 100, 40)
-    windows = [tile(NOISE[:length], 100) if length < 100 else NOISE[at : at + 100] for at in starts]
+    windows = [fill(NOISE[:length], 100, short)[at : at + 100] for at in starts]
     scores = np.array([SumEngine().run(window[None]).scores[0] for window in windows], np.float64)
     assert [event.start for event in events] == [at / 1_000 for at in starts]
     assert [event.end for event in events] == [min(at + 100, length) / 1_000 for at in starts]
