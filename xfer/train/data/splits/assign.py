@@ -19,7 +19,8 @@ Groups = Mapping[str, Counter[str]]
 ALWAYS_TRAINS = 0
 """The fold of a group that is never held out."""
 PASSES = 5
-"""Rounds in which groups may still change sides: the first comes within 4 % of a class, three more within 0.2 %."""
+"""Rounds in which groups may still change sides. For 3,000 artists of 16 genres the worst share is 4 % off after one
+(of its class), 0.1 % after five."""
 
 
 def hold_out(groups: Groups, labels: Collection[str], share: float, seed: int, keep: int = 1) -> set[str]:

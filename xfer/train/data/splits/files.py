@@ -25,7 +25,7 @@ def write_split(data: DataSet, path: Path) -> None:
     Raises OSError where it cannot be written.
     """
     table = io.StringIO(newline="")
-    rows = csv.writer(table, lineterminator="\n")
+    rows = csv.writer(table)  # lines end in CR LF: with LF alone it would not quote a CR inside a name
     rows.writerow(COLUMNS)
     for clip in data.clips:
         name = identity(data.root, clip)
