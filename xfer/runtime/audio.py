@@ -7,6 +7,8 @@ Peaks above 1, which MP3 decoders deliver, are kept: clipping them would add wha
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,7 +194,7 @@ class AudioFile:
         self.announced = _look(self.path)
         try:
             with captured(self._chatter):
-                self._file: Any = _Onward(str(self.path))
+                self._file: Any = _Onward(named(self.path))
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
             raise _broken(self.path, self.announced) from error
         self.rate = int(self._file.samplerate)
@@ -249,6 +251,11 @@ class AudioFile:
         errors = [line for line in self._chatter if "error" in line.lower()]
         if errors:
             yield f"the decoder reported {len(errors)} damaged frames"
+
+
+def named(path: Path) -> str | bytes:
+    """A path as libsndfile takes it: as bytes where names need not be text."""
+    return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def _look(path: Path) -> Announced:

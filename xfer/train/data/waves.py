@@ -1,91 +1,110 @@
-"""Decoded clips: each is decoded once by the runtime's own functions, and kept while there is room.
-
-Bad files are found here, named, counted and left out; training goes on without them.
-"""
+"""The samples of clips, mono float32 at one rate: from the decoded cache where they are there, else from the files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-import numpy as np
-
-from xfer.runtime.audio import Samples, load
-from xfer.runtime.errors import FileNotThere, Unusable
-from xfer.train.data.clips import Clip, DataSet
-
-ROOM_BYTES = 6_000_000_000
-"""Decoded samples kept in memory; what is beyond is decoded again at each use."""
-SHORTEST_SECONDS = 0.1
-"""A recording below this holds nothing to learn from."""
+from xfer.runtime.audio import Samples, load, resampled_length
+from xfer.train.data.cache.index import Row
+from xfer.train.data.cache.store import Store, Values, join, stamp_of
+from xfer.train.data.clips import Clip
+from xfer.train.data.decoding import on_disk
+from xfer.train.data.straight import stretch
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A recording that cannot be used, or only in part."""
+@dataclass(frozen=True, slots=True)
+class _File:
+    """Where a file's samples lie."""
 
-    clip: Clip
-    message: str
-    left_out: bool
-    """False: used all the same (cut off, but long enough)."""
+    digest: str
+    total: int
+    """Samples at the rate that is asked for."""
+    rows: tuple[Row, ...]
+    """In the cache; none: they are read from the file."""
 
 
 class Waves:
-    """The samples of clips, mono float32 at one rate."""
+    """Samples of clips at `rate` Hz; nothing is held in memory but where they lie."""
 
-    def __init__(self, rate: int, room_bytes: int = ROOM_BYTES) -> None:
+    def __init__(self, rate: int, store: Store | None = None) -> None:
+        """Without a store, every request reads the file."""
         self.rate = rate
-        self._room = room_bytes
-        self._kept: dict[Clip, Samples] = {}
+        self._store = store
+        self._files: dict[tuple[Path, str], _File] = {}
+
+    def length(self, clip: Clip) -> int:
+        """How many samples a clip has.
+
+        Raises FileNotThere or Unusable as `runtime.audio.load` does where its file was never decoded before.
+        """
+        first, last = self._span(clip)
+        return last - first
+
+    def window(self, clip: Clip, start: int, count: int) -> Samples:
+        """Samples `start` to `start + count` of a clip, (count,), or fewer at its end; the rest is not decoded.
+
+        Raises FileNotThere or Unusable where it must be read from a file that is gone or damaged.
+        """
+        first, last = self._span(clip)
+        begin = first + start
+        count = max(0, min(count, last - begin))
+        file = self._file(clip)
+        if file.rows and self._store is not None:
+            found = _read(self._store, file.rows, begin, count)
+            if found is not None:
+                return found
+            self._store.forget(file.digest, self.rate)
+            self._files[clip.path, clip.member] = replace(file, rows=())
+        with on_disk(clip.path, clip.member) as path:
+            return stretch(path, self.rate, begin, count)
 
     def samples(self, clip: Clip) -> Samples:
-        """All samples of a clip, shape (n,).
+        """All samples of a clip, (n,). Raises as `window` does."""
+        return self.window(clip, 0, self.length(clip))
 
-        Raises FileNotThere or Unusable as `runtime.audio.load` does.
-        """
-        return self._read(clip)[0]
+    def _span(self, clip: Clip) -> tuple[int, int]:
+        """First and one past the last sample of the clip in its file."""
+        total = self._file(clip).total
+        first = min(round(clip.offset * self.rate), total)
+        last = total if clip.duration is None else min(total, first + round(clip.duration * self.rate))
+        return first, last
 
-    def check(self, data: DataSet, progress: Callable[[int, int], None] | None = None) -> tuple[DataSet, list[Problem]]:
-        """Decode every clip once: the data set without what cannot be used, and what is wrong.
+    def _file(self, clip: Clip) -> _File:
+        key = (clip.path, clip.member)
+        if key not in self._files:
+            self._files[key] = self._look_up(clip)
+        return self._files[key]
 
-        `progress(done, all)` is told after each clip. Raises Unusable where nothing is left.
-        """
-        good: list[Clip] = []
-        problems: list[Problem] = []
-        for done, clip in enumerate(data.clips, start=1):
+    def _look_up(self, clip: Clip) -> _File:
+        if self._store is not None:
             try:
-                samples, notes = self._read(clip)
-                # That a file announces no length is so of many whole ones.
-                told = [note for note in notes if "announces no length" not in note]
-                problems += [Problem(clip, f"{clip.path}: {note}", False) for note in told]
-                if len(samples) < SHORTEST_SECONDS * self.rate:
-                    raise Unusable(f"{clip.path} lasts {len(samples) / self.rate:.3f} s, too short to learn from")
-                if not samples.any():
-                    raise Unusable(f"{clip.path} is silent: every sample is zero")
-                good.append(clip)
-            except (Unusable, FileNotThere) as error:
-                problems.append(Problem(clip, str(error), True))
-            if progress:
-                progress(done, len(data.clips))
-        if not good:
-            raise Unusable(
-                f"{data.name}: none of its {len(data.clips)} recordings can be used; the first: {problems[0].message}"
-            )
-        return data.with_clips(tuple(good)), problems
+                holds = self._store.file(clip.path, clip.member, stamp_of(clip.path))
+            except OSError:  # gone: reading it says so
+                holds = None
+            if holds is not None:
+                total = resampled_length(holds.frames, holds.rate, self.rate)
+                return _File(holds.digest, total, self._store.rows(holds.digest, self.rate) or ())
+        with on_disk(clip.path, clip.member) as path:
+            return _File("", len(load(path, self.rate).samples), ())
 
-    def _read(self, clip: Clip) -> tuple[Samples, tuple[str, ...]]:
-        if clip in self._kept:
-            return self._kept[clip], ()
-        recording = load(clip.path, self.rate)
-        first = round(clip.offset * self.rate)
-        last = None if clip.duration is None else first + round(clip.duration * self.rate)
-        samples = recording.samples[first:last]
-        if self._room >= samples.nbytes:
-            self._room -= samples.nbytes
-            self._kept[clip] = np.ascontiguousarray(samples)
-        return samples, recording.notes
+
+def _read(store: Store, rows: tuple[Row, ...], start: int, count: int) -> Samples | None:
+    """Samples `start` to `start + count` of a file from its pieces; None where one is gone or damaged."""
+    parts: list[tuple[Values, float]] = []
+    at = 0
+    for row in rows:
+        begin, end = max(start - at, 0), min(start + count - at, row.count)
+        if begin < end:
+            values = store.values(row)
+            if values is None:
+                return None
+            parts.append((values[begin:end], row.scale))
+        at += row.count
+    return join(parts)
 
 
 def seconds(waves: Waves, clips: Sequence[Clip]) -> float:
     """Total length of clips."""
-    return sum(len(waves.samples(clip)) for clip in clips) / waves.rate
+    return sum(waves.length(clip) for clip in clips) / waves.rate
