@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xfer.runtime.errors import FileNotThere, Unusable, nearest
 from xfer.train.data.clips import Clip, DataSet
+from xfer.train.data.layouts.tree import shown
 from xfer.train.data.problems import Problem
 from xfer.train.data.splits import listed_split
 
@@ -86,10 +87,7 @@ def read(root: Path, layout: str | None = None, task: str | None = None, net: st
     """
     root = Path(root)
     try:
-        if not root.exists():
-            raise FileNotThere(f"no data at {root}: check the path")
-        if root.is_dir():
-            os.scandir(root).close()  # a folder that cannot be read is told so, not that it is empty
+        _must_be_there(root)
         found = _named(layout) if layout else _recognised(root)
         if root.is_file() and not found.files:
             raise Unusable(f"{root} is a file; the layout {found.name} is a folder: {found.marks}")
@@ -123,6 +121,18 @@ def read(root: Path, layout: str | None = None, task: str | None = None, net: st
         value_names=result.value_names,
         problems=result.problems,
     )
+
+
+def _must_be_there(root: Path) -> None:
+    """Raises FileNotThere; also PermissionError, so that what cannot be read is not called missing or empty."""
+    try:
+        root.stat()
+        if root.is_dir():
+            os.scandir(root).close()
+    except PermissionError:
+        raise
+    except (OSError, ValueError):  # also a name that nothing could have
+        raise FileNotThere(f"no data at {shown(root)}: check the path") from None
 
 
 def _ordered() -> list[Layout]:

@@ -138,6 +138,8 @@ def text_lines(file: Path) -> Generator[str]:
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if number == 1:
+                if line.startswith((b"\xff\xfe", b"\xfe\xff")):
+                    raise Unusable(f"{file} is UTF-16, not UTF-8: save it as UTF-8")
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if b"\0" in line:
                 raise Unusable(f"{file}, line {number}: holds zero bytes, so it is no text: get it again")
