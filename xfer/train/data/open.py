@@ -9,7 +9,6 @@ from xfer.runtime.errors import Unusable, nearest
 from xfer.runtime.home import home
 from xfer.train.data import layouts
 from xfer.train.data.clips import DataSet
-from xfer.train.data.voices import VERSION, write_voices
 
 EMBEDDED = "synthetic_voices"
 EMBEDDED_SECONDS = 3.45
@@ -25,6 +24,8 @@ def read_data(path: str, layout: str, task: str | None, net: str | None) -> Data
     """
     if path:
         return layouts.read(Path(path), layout or None, task, net)
+    from xfer.train.data.voices import VERSION, write_voices  # brings scipy, which no other data set needs
+
     folder = write_voices(home() / "cache" / f"{EMBEDDED}-{VERSION}", seconds=EMBEDDED_SECONDS)
     found = layouts.read(folder, "folders", task or "speaker", net)
     return replace(found, name="embedded synthetic voices", synthetic=True, licence="same as xfer", attribution="")

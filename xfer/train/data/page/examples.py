@@ -100,7 +100,8 @@ def outline(samples: Samples) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.f
 def spectrogram(samples: Samples, window: int) -> tuple[npt.NDArray[np.uint8], float]:
     """Power of a Hann window at a quarter of its length as hop, in dB: (n,) -> (rows, columns) and the top in dBFS.
 
-    Frequencies and frames are averaged (power) down to at most ROWS x COLUMNS pixels.
+    At most ROWS x COLUMNS pixels: of the frequencies in one the loudest, so that a sine keeps its level; of the frames
+    the mean power.
     """
     hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
     # Padded by half a window at both ends, so that a frame stands over its own time.
@@ -115,7 +116,7 @@ def spectrogram(samples: Samples, window: int) -> tuple[npt.NDArray[np.uint8], f
     for column in range(columns):
         spectrum = np.fft.rfft(views[edges[column] : edges[column + 1]] * hann)
         mean = np.mean(np.abs(spectrum) ** 2, axis=0)
-        power[:, column] = np.add.reduceat(mean, bins) / np.diff([*bins, len(mean)])
+        power[:, column] = np.maximum.reduceat(mean, bins)
     # A sine of amplitude 1 has the spectral magnitude sum(window) / 2.
     level = 10 * np.log10(np.maximum(power / (float(hann.sum()) / 2) ** 2, 1e-30))
     top = float(level.max())
