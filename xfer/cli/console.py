@@ -33,13 +33,20 @@ def warn(line: str) -> None:
 
 
 def result(line: str) -> None:
-    """A result: stdout."""
-    print(line, flush=True)
+    """A result: stdout; what its encoding cannot say is written as escapes."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def result_json(document: Any) -> None:
     """The result as one JSON document: stdout, nothing else there."""
-    print(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False), flush=True)
+    text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # A file name that is no Unicode, or a stdout that is not UTF-8: escapes say the same.
+        text = json.dumps(document, indent=2, allow_nan=False)
+    print(text, flush=True)
 
 
 def is_live() -> bool:
@@ -65,26 +72,30 @@ class EpochBar:
         self._spoke = 0.0
 
     def __enter__(self) -> EpochBar:
-        if is_live() and not talk.quiet:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
+    def _start(self) -> None:
+        """At the first news, not before: only one live bar may be on the screen, and data is prepared first."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._bar.start()
+
     def tell(self, progress: Any) -> None:
         """Show a `train.fit.Progress`."""
+        if self._bar is None and is_live() and not talk.quiet:
+            self._start()
         where = f"epoch {progress.epoch}/{progress.epochs}"
         pace = f"loss {progress.loss:.3f}, {progress.windows_per_second:.1f} windows/s"
         if progress.validation is not None:

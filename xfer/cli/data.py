@@ -33,6 +33,9 @@ def data(
         Path | None, typer.Option(metavar="FILE", help="Write a page: histograms, an example of each class, problems.")
     ] = None,
     cache: Annotated[bool, typer.Option("--cache", help="Fill the decoded cache ahead of training.")] = False,
+    shards: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write WebDataset tar shards of what can be used into DIR.")
+    ] = None,
     split: Annotated[
         str, typer.Option(metavar="WAY", help="auto, group, folds, paper, or a run or file whose split is used.")
     ] = "auto",
@@ -54,6 +57,7 @@ def data(
     console.talk.quiet = quiet
     how = _how(data, layout, split, fold, folds, clips_per_class, seed)
     _refuse_place(html, folder=False)
+    _refuse_place(shards, folder=True)
     from xfer.train.data.cache import Store
     from xfer.train.data.check import check
     from xfer.train.data.open import rate_of
@@ -73,6 +77,13 @@ def data(
 
             write_page(checked, summary, html, bar.tell)
             extra["html"] = str(html)
+        if shards:
+            from xfer.train.data.shards import write_shards
+
+            usable = checked.usable()
+            written = write_shards(usable, shards, progress=lambda done, of: bar.tell("writing shards", done, of))
+            say(f"{len(usable.clips):,} clips in {len(written):,} shards: {shards}")
+            extra["shards"] = [str(path) for path in written]
     if json:
         result_json(summary.to_json() | extra)
     else:
@@ -133,12 +144,21 @@ def _split(checked: Checked, how: DataRecipe) -> Checked:
     from xfer.train.data.recipe import DataRecipe
     from xfer.train.data.splits import split
 
+    if all(facts.fault is not None for facts in checked.facts):
+        return checked
     try:
-        return replace(checked, data=split(checked.data, how))
+        # As training does: without what cannot be used, which then stands on no side.
+        placed = split(checked.usable(), how)
     except Unusable as error:
         if how != DataRecipe(path=how.path, layout=how.layout, split_seed=how.split_seed):
             raise
         return replace(checked, problems=(Problem("few", "error", (), str(error)), *checked.problems))
+    sides = iter(placed.clips)
+    clips = tuple(
+        next(sides) if facts.fault is None else replace(clip, split=None)
+        for clip, facts in zip(checked.data.clips, checked.facts, strict=True)
+    )
+    return replace(checked, data=placed.with_clips(clips))
 
 
 @contextmanager

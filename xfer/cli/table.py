@@ -17,7 +17,7 @@ from rich.text import Text
 from xfer.cli.console import result
 from xfer.train.data.clips import SPLITS
 from xfer.train.data.summary import UNSPLIT, Spread, Summary
-from xfer.train.data.wording import WHAT_TO_DO, Kindred, by_kind, channels, count, length, printable, said
+from xfer.train.data.wording import WHAT_TO_DO, Kindred, by_kind, channels, count, length, lengths, printable, said
 
 WIDEST = 120
 """Columns; a line longer than this is hard to follow, whatever the terminal."""
@@ -75,7 +75,7 @@ def _overview(summary: Summary) -> Table:
         ("layout", f"{summary.layout}: task {summary.task}, net {summary.net}"),
         ("clips", f"{summary.total.clips:,}{f', of which {unusable:,} cannot be used' if unusable else ''}"),
         ("groups", f"{groups.number:,}{largest if groups.largest_clips > 1 else ', one clip each'}"),
-        ("length", f"{length(summary.total.seconds)}{_lengths(summary.durations)}"),
+        ("length", f"{length(summary.total.seconds)}{f'; {lengths(summary.durations)}' if summary.durations else ''}"),
         ("rate", ", ".join(f"{rate:,} Hz ({clips:,})" for rate, clips in summary.sample_rates.items())),
         ("channels", ", ".join(f"{channels(each)} ({clips:,})" for each, clips in summary.channels.items())),
         ("background", f"{count(summary.background, 'recording')} of no class" if summary.background else ""),
@@ -86,16 +86,6 @@ def _overview(summary: Summary) -> Table:
         if value:
             table.add_row(name, Text(value, style="bold yellow" if "SYNTHETIC" in value else ""))
     return table
-
-
-def _lengths(durations: Spread | None) -> str:
-    if durations is None:
-        return ""
-    low, median, high = durations.quartiles
-    if length(durations.lowest) == length(durations.highest):
-        return f"; every clip {length(median)}"
-    clips = f"; clips {length(durations.lowest)} to {length(durations.highest)}, median {length(median)}"
-    return clips if length(low) == length(high) else f"{clips}, half of them {length(low)} to {length(high)}"
 
 
 def _classes(summary: Summary, width: int, blocks: str) -> Iterator[RenderableType]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from xfer.train.data.problems import Kind, Problem, Severity
+from xfer.train.data.summary import Spread
 
 
 def length(seconds: float) -> str:
@@ -21,6 +22,15 @@ def length(seconds: float) -> str:
     if seconds < 3597:
         return f"{seconds / 60:.1f} min"
     return f"{seconds / 3600:,.1f} h" if seconds < 3_599_640 else f"{seconds / 3600:,.0f} h"
+
+
+def lengths(durations: Spread) -> str:
+    """From the shortest to the longest clip, and where most lie."""
+    low, median, high = map(length, durations.quartiles)
+    if length(durations.lowest) == length(durations.highest):
+        return f"every clip {median}"
+    clips = f"clips {length(durations.lowest)} to {length(durations.highest)}, median {median}"
+    return clips if low == high else f"{clips}, half of them {low} to {high}"
 
 
 def count(number: int, thing: str) -> str:

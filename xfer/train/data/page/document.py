@@ -12,7 +12,7 @@ from xfer.train.data.page.charts import classes_chart, example_chart, histogram_
 from xfer.train.data.page.examples import LONGEST_SECONDS, Example
 from xfer.train.data.page.markup import Child, Markup, element, join
 from xfer.train.data.summary import UNSPLIT, Spread, Summary
-from xfer.train.data.wording import WHAT_TO_DO, Kindred, by_kind, channels, count, inside, length, said
+from xfer.train.data.wording import WHAT_TO_DO, Kindred, by_kind, channels, count, inside, length, lengths, said
 
 UNFOLDED = 4
 """Problems of a kind that are shown at once."""
@@ -96,13 +96,8 @@ def _overview(summary: Summary) -> Iterable[tuple[str, str]]:
         yield "groups", f"{groups.number:,}, {largest if groups.largest_clips > 1 else 'one clip each'}"
     if unusable := summary.total.clips - summary.usable:
         yield "cannot be used", count(unusable, "clip")
-    if (durations := summary.durations) is not None:
-        low, median, high = durations.quartiles
-        yield (
-            "length of clips",
-            f"{length(durations.lowest)} to {length(durations.highest)}; quartiles {length(low)}, {length(median)}, "
-            f"{length(high)}",
-        )
+    if summary.durations:
+        yield "length", lengths(summary.durations)
     yield "sample rates", ", ".join(f"{rate:,} Hz ({clips:,})" for rate, clips in summary.sample_rates.items())
     yield "channels", ", ".join(f"{channels(each)} ({clips:,})" for each, clips in summary.channels.items())
     for name, spread in summary.values.items():

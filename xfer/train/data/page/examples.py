@@ -12,6 +12,7 @@ import numpy.typing as npt
 from xfer.runtime.audio import AudioFile, Samples
 from xfer.runtime.errors import Unusable, XferError
 from xfer.train.data.clips import Clip
+from xfer.train.data.decoding import on_disk
 from xfer.train.data.facts import Facts
 
 LONGEST_SECONDS = 30.0
@@ -130,7 +131,7 @@ def _starts(length: int, parts: int) -> npt.NDArray[np.int64]:
 
 def _decode(clip: Clip) -> tuple[Samples, int, bool]:
     """Samples of the clip's beginning, its rate, and whether that is all of it."""
-    with AudioFile(clip.path) as file:
+    with on_disk(clip.path, clip.member) as path, AudioFile(path) as file:
         first = round(clip.offset * file.rate)
         seconds = min(LONGEST_SECONDS, math.inf if clip.duration is None else clip.duration)
         last = first + max(1, round(seconds * file.rate))
