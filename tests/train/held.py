@@ -44,3 +44,28 @@ def clip(name: str, label: str = "a", split: Split | None = "train") -> Clip:
 def data_of(clips: Sequence[Clip], task: str = "command", background: Sequence[str] = ()) -> DataSet:
     paths = tuple(Path(name) for name in background)
     return DataSet("test", Path(), "folders", task, "convnet", tuple(clips), background=paths)
+
+
+RATE = 16_000
+LENGTH = 8_000
+
+
+def word(seconds: float, hertz: float, pause: float = 0.0) -> np.ndarray:
+    """A sine of amplitude 0.4 between two pauses of zeros."""
+    sounding = 0.4 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * RATE)) / RATE)
+    return np.pad(sounding, round(pause * RATE)).astype(np.float32)
+
+
+SOUNDS = {
+    "up": word(0.1, 300),
+    "down": word(0.1, 800, pause=0.05),
+    "left": word(0.2, 1500),
+    "room": uniform(200_000, 1),
+}
+CLIPS = tuple(clip(name, name) for name in ("up", "down", "left"))
+WAVES = Held(RATE, SOUNDS)
+DATA = data_of(CLIPS, background=["room"])
+
+
+def generator(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
