@@ -150,7 +150,7 @@ def _energy_within(sound: Floats, begins: npt.NDArray[np.int64], length: int) ->
 def _between(part: float) -> Floats:
     """A filter that reads a signal `part` of a sample later: a sinc under a Hann window, 2 * TAPS + 1 taps."""
     at = np.arange(-TAPS, TAPS + 1) + part
-    return (np.sinc(at) * np.square(np.cos(np.pi * at / (2 * TAPS + 4)))).astype(np.float32)
+    return np.asarray(np.sinc(at) * np.square(np.cos(np.pi * at / (2 * TAPS + 4))), dtype=np.float32)
 
 
 def _piecewise(first: Floats, second: Floats) -> Floats:
@@ -196,4 +196,4 @@ def _smooth(values: npt.NDArray[np.floating], width: int) -> npt.NDArray[np.floa
 
 def _good_size(least: int) -> int:
     """The smallest 2^a, 3 * 2^a or 5 * 2^a that is not below: transforms of such sizes are quick."""
-    return min(factor * 2 ** max(0, int(np.ceil(np.log2(least / factor)))) for factor in (1, 3, 5))
+    return min(factor << max(0, -(-least // factor) - 1).bit_length() for factor in (1, 3, 5))

@@ -94,7 +94,7 @@ def fingerprint(samples: Samples, rate: int) -> bytes:
 def _codes(frames: Floats) -> tuple[npt.NDArray[np.uint32], Floats, Floats]:
     """Frames (t + CONTEXT, FRAME) -> code, strength of its weakest sign, power; shape (t * STEPS,) each."""
     spectrum = np.fft.rfft(frames * _WINDOW)
-    power = _product(spectrum.real**2 + spectrum.imag**2, _MEL)
+    power = _product(np.square(np.abs(spectrum)).astype(np.float32), _MEL)
     # The fourth root of power: as a logarithm it lifts quiet bands, but noise under them does not lift without limit.
     bands = _product(np.sqrt(np.sqrt(power)), _IN_FREQUENCY)
     count = len(frames) - CONTEXT
@@ -129,7 +129,7 @@ def _local_maxima(strength: Floats) -> npt.NDArray[np.bool_]:
 def _mel() -> Floats:
     """Triangles equally wide in mel (O'Shaughnessy's formula), shape (FRAME // 2 + 1, BANDS)."""
 
-    def mel(hertz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def mel(hertz: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         return np.asarray(2595 * np.log10(1 + hertz / 700))
 
     low, high = mel(np.array([LOWEST_HZ, HIGHEST_HZ]))
@@ -137,14 +137,14 @@ def _mel() -> Floats:
     at = mel(np.fft.rfftfreq(FRAME, 1 / RATE))[:, None]
     rising = (at - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - at) / (edges[2:] - edges[1:-1])
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    return np.asarray(np.maximum(0, np.minimum(rising, falling)), dtype=np.float32)
 
 
 def _in_frequency() -> Floats:
     """Cosines over the bands, shape (BANDS, ORDERS_IN_FREQUENCY)."""
     band = np.arange(BANDS)[:, None] + 0.5
     basis = np.cos(np.pi * band * np.arange(ORDERS_IN_FREQUENCY) / BANDS)
-    return (basis / np.linalg.norm(basis, axis=0)).astype(np.float32)
+    return np.asarray(basis / np.linalg.norm(basis, axis=0), dtype=np.float32)
 
 
 def _in_time() -> Floats:
@@ -156,7 +156,7 @@ def _in_time() -> Floats:
     window = np.sin(np.pi * at)
     basis = window * np.cos(np.pi * at * np.arange(1, ORDERS_IN_TIME + 1))
     basis -= window * basis.sum(axis=0) / window.sum(axis=0)
-    return (basis / np.linalg.norm(basis, axis=0)).reshape(CONTEXT + 1, -1).astype(np.float32)
+    return np.asarray(basis / np.linalg.norm(basis, axis=0), dtype=np.float32).reshape(CONTEXT + 1, -1)
 
 
 _WINDOW = np.hanning(FRAME + 1)[:-1].astype(np.float32)
