@@ -23,11 +23,12 @@ def recognise(root: Path) -> bool:
 def read(root: Path) -> Found:
     """Label: the folder's name. Names that begin with `_` or `.` are no classes."""
     walk = recordings_under(root)
+    depth = len(root.parts)
     clips: list[Clip] = []
     background: list[Path] = []
     loose: list[Path] = []
     for path in walk.paths:
-        parts = path.relative_to(root).parts
+        parts = path.parts[depth:]
         if len(parts) == 1:
             loose.append(path)
         elif parts[0] == BACKGROUND:

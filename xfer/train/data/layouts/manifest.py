@@ -39,7 +39,8 @@ def read(root: Path) -> Found:
     missing: list[str] = []
     files: dict[str, Path | None] = {}
     """Each file is asked for, and its path held, once."""
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] | None = None
+    columns: dict[str, int] = {}
     task, count = "", 0
     for row in _objects(table) if table.suffix.lower() == ".jsonl" else rows_of(table, NEEDED):
         count += 1
@@ -49,19 +50,26 @@ def read(root: Path) -> Found:
         if name not in files:
             path = table.parent / name
             files[name] = path if os.path.isfile(path) else None  # noqa: PTH113  is_file raises for a name too long
-        names = names or tuple(column[len(VALUE) :] for column in row.columns if column.startswith(VALUE))
+        if row.columns is not columns:  # the rows of a CSV share theirs
+            columns = row.columns
+            mine = tuple(sorted(column[len(VALUE) :] for column in columns if column.startswith(VALUE)))
+            if names not in (None, mine):
+                raise row.wrong(
+                    f"values {', '.join(mine) or 'none'} differ from the rows before, {', '.join(names or ())}"
+                )
+            names = mine
         told = _optional(row, "task") or task
         if task and told != task:
             raise row.wrong(f"task {told!r} differs from the rows before, {task!r}: a manifest has one task")
         task = told
-        clip = _clip(row, files[name] or Path(name), name, label, names)
+        clip = _clip(row, files[name] or Path(name), name, label, names or ())
         if files[name] is None:
             missing.append(name)
         else:
             clips.append(clip)
     return Found(
         clips,
-        value_names=names,
+        value_names=names or (),
         problems=absent(table, missing, count, table.parent),
         task=task,
     )
