@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from xfer.runtime.errors import Unusable, nearest
 from xfer.runtime.home import home
@@ -18,12 +17,12 @@ RATES = {"convnet": 22_050, "rawnet2": 16_000}
 
 
 def read_data(path: str, layout: str, task: str | None, net: str | None) -> DataSet:
-    """A data set from its folder, or the embedded synthetic voices where `path` is empty.
+    """A data set from its folder, file or address, or the embedded synthetic voices where `path` is empty.
 
     Raises what `layouts.read` raises.
     """
     if path:
-        return layouts.read(Path(path), layout or None, task, net)
+        return layouts.read(path, layout or None, task, net)
     from xfer.train.data.voices import VERSION, write_voices  # brings scipy, which no other data set needs
 
     folder = write_voices(home() / "cache" / f"{EMBEDDED}-{VERSION}", seconds=EMBEDDED_SECONDS)

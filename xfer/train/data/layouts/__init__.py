@@ -16,6 +16,7 @@ from xfer.train.data.layouts import (  # noqa: F401  importing registers
     speech_commands,
     urbansound8k,
     vctk,
+    webdataset,
 )
 from xfer.train.data.layouts.registry import LAYOUTS, TASK_NETS, describe, read
 

@@ -11,6 +11,7 @@ from xfer.runtime.errors import FileNotThere, Unusable, nearest
 from xfer.train.data.clips import Clip, DataSet
 from xfer.train.data.layouts.tree import shown
 from xfer.train.data.problems import Problem
+from xfer.train.data.shards import fetch_shards, is_remote
 from xfer.train.data.splits import listed_split
 
 TASK_NETS = {
@@ -77,15 +78,16 @@ def describe() -> list[tuple[str, str]]:
     return [(layout.name, layout.marks) for layout in _ordered()]
 
 
-def read(root: Path, layout: str | None = None, task: str | None = None, net: str | None = None) -> DataSet:
+def read(root: Path | str, layout: str | None = None, task: str | None = None, net: str | None = None) -> DataSet:
     """Read a data set in the form in which it stands.
 
-    `root` is a folder, or a file where a layout takes one (a manifest). `layout`, `task` and `net` force what its
-    marks would choose. A table `files.csv` (path, split) in the folder gives the split where the layout has none.
+    `root` is a folder, a file where a layout takes one (a manifest), or the address of shards
+    (`shards.fetch_shards`). `layout`, `task` and `net` force what its marks would choose. A table `files.csv` (path,
+    split) in the folder gives the split where the layout has none.
     Raises FileNotThere, or Unusable for an unknown layout, a folder in which no layout finds a recording, or
     metadata that cannot be used.
     """
-    root = Path(root)
+    root = fetch_shards(str(root)) if is_remote(root) else Path(root)
     try:
         _must_be_there(root)
         found = _named(layout) if layout else _recognised(root)
