@@ -45,6 +45,8 @@ def fetch_shards(pattern: str, progress: Callable[[int, int], None] | None = Non
     Raises Unusable for a wrong pattern or a shard that comes damaged; FileNotThere where a shard cannot be had;
     NotThere without webdataset, or without the program that fetches; OSError.
     """
+    # Path("https://host") has lost a slash on its way.
+    pattern = re.sub(r"^(https?|s3|gs|ais):/(?=[^/])", r"\1://", pattern, flags=re.IGNORECASE)
     addresses = _expand(pattern)
     names = _names(addresses)
     folder = home() / "cache" / "shards" / _folder_name(pattern, names)
@@ -73,8 +75,6 @@ def _expand(pattern: str) -> list[str]:
         from braceexpand import braceexpand  # webdataset's own
     except ImportError:
         raise need_extra("webdataset", "train") from None
-    # Path("https://host") has lost a slash on its way.
-    pattern = re.sub(r"^(https?|s3|gs|ais):/(?=[^/])", r"\1://", str(pattern), flags=re.IGNORECASE)
     if pattern.lower().startswith("pipe:") and os.environ.get(ALLOW) != "1":
         raise Unusable(
             f"{pattern!r} runs a command: allow it with {ALLOW}=1 in front of xfer if the command is your own"
@@ -122,7 +122,7 @@ def _names(addresses: list[str]) -> list[str]:
 def _folder_name(pattern: str, names: list[str]) -> str:
     """Readable, and another one for each pattern."""
     readable = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(names[0]).stem)[:40]
-    return f"{readable}-{hashlib.sha256(str(pattern).encode()).hexdigest()[:12]}"
+    return f"{readable}-{hashlib.sha256(pattern.encode(errors='surrogateescape')).hexdigest()[:12]}"
 
 
 def _manifest(addresses: list[str]) -> Manifest | None:

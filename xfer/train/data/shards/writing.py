@@ -19,6 +19,7 @@ import numpy as np
 import soundfile
 
 from xfer.runtime.audio import SUFFIXES, AudioFile
+from xfer.runtime.chatter import captured
 from xfer.runtime.errors import FileNotThere, NotThere, Unusable, need_extra
 from xfer.train.data.clips import SPLITS, Clip, DataSet
 from xfer.train.data.shards.index import read_member
@@ -202,7 +203,7 @@ def _recording(clip: Clip) -> tuple[str, bytes]:
     """Suffix without dot, and bytes."""
     if clip.offset or clip.duration is not None:
         with _on_disk(clip) as path:
-            return _cut(path, clip.offset, clip.duration)
+            return _cut(path, clip)
     suffix = Path(clip.member or clip.path.name).suffix.lower()
     try:
         content = read_member(clip.path, clip.member) if clip.member else clip.path.read_bytes()
@@ -220,12 +221,13 @@ def _on_disk(clip: Clip) -> Iterator[Path]:
         yield path
 
 
-def _cut(path: Path, offset: float, duration: float | None) -> tuple[str, bytes]:
-    """A stretch of a file, all its channels, as FLAC; as float WAV where samples lie beyond full scale."""
+def _cut(path: Path, clip: Clip) -> tuple[str, bytes]:
+    """The clip's stretch of a file, all its channels, as FLAC; as float WAV where samples lie beyond full scale."""
     with AudioFile(path) as file:
-        first = round(offset * file.rate)
-        last = None if duration is None else first + round(duration * file.rate)
-        known = soundfile.info(str(path))
+        first = round(clip.offset * file.rate)
+        last = None if clip.duration is None else first + round(clip.duration * file.rate)
+        with captured([]):
+            known = soundfile.info(str(path))
         if known.format in _SEEKABLE and first <= known.frames:
             frames, _ = soundfile.read(str(path), start=first, stop=last, dtype="float32", always_2d=True)
         else:
@@ -237,7 +239,7 @@ def _cut(path: Path, offset: float, duration: float | None) -> tuple[str, bytes]
                     break
             frames = np.concatenate(kept)
     if not len(frames):
-        raise Unusable(f"{path} ends before the clip at {offset:g} s begins: mend the table, or leave the clip out")
+        raise Unusable(f"{clip.path} ends before its clip at {clip.offset:g} s begins: mend the table that lists it")
     bits = 16 if known.subtype in _SIXTEEN_BITS else 24
     scale = np.float32(2 ** (bits - 1))
     peak = float(np.abs(frames).max())
