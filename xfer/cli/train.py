@@ -10,6 +10,7 @@ import typer
 
 from xfer.cli import console
 from xfer.cli.console import next_steps, result, result_json, say, warn
+from xfer.cli.progress import StepBar
 from xfer.runtime.errors import Unusable
 
 if TYPE_CHECKING:
@@ -67,10 +68,9 @@ def train(
             recipe = _from_file(recipe_file, data, seed, epochs, settings or [])
         else:
             recipe = resolve(data, task, net, layout, source, transfer, epochs, seed or 0, settings or [])
-    with console.EpochBar() as bar:
-        trained = run_training(
-            recipe, out=out, resume=folder, device=device, listener=Listener(say=say, warn=warn, fit=bar.tell)
-        )
+    with StepBar() as steps, console.EpochBar() as bar:
+        told = Listener(say=say, warn=warn, data=steps.tell, fit=bar.tell)
+        trained = run_training(recipe, out=out, resume=folder, device=device, listener=told)
     _show(trained, recipe, json)
 
 
@@ -104,7 +104,7 @@ def resolve(
     if origin is not None and not net:
         net = origin.net.name
     if data:
-        found = read(Path(data), layout or None, task or None, net or None)
+        found = read(data, layout or None, task or None, net or None)
         task, net, layout = found.task, found.net, found.layout
     else:
         task = task or "speaker"
@@ -174,9 +174,7 @@ def _show(trained: Trained, recipe: Recipe, as_json: bool) -> None:
                 "best_epoch": trained.best_epoch,
                 "validation": trained.validation,
                 "test": trained.test,
-                "problems": [
-                    {"path": str(p.clip.path), "message": p.message, "left_out": p.left_out} for p in trained.problems
-                ],
+                "problems": [problem.to_json() | {"left_out": problem.left_out} for problem in trained.problems],
                 "seconds": round(trained.seconds, 1),
             }
         )

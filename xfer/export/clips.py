@@ -16,7 +16,7 @@ from xfer.runtime.errors import XferError
 from xfer.train.checkpoint import Checkpoint
 from xfer.train.data.open import read_data
 from xfer.train.data.recipe import DataRecipe
-from xfer.train.data.splits import split
+from xfer.train.data.splits import listed_in, split
 from xfer.train.data.waves import Waves
 
 COUNT = 4
@@ -37,7 +37,8 @@ def validation_windows(checkpoint: Checkpoint, count: int = COUNT) -> dict[str, 
         if how.path and not Path(how.path).is_dir():  # no download, no command, because a checkpoint names one
             return {}
         data = read_data(how.path, how.layout, checkpoint.task, net.name)
-        clips = split(data, how).of("validation")
+        table = checkpoint.path.parent / "split.csv"
+        clips = (listed_in(data, table) if table.is_file() else split(data, how)).of("validation")
     except (XferError, OSError):  # moved, changed, or on a disk that is not here
         return {}
     waves, windows = Waves(net.sample_rate), dict[str, Array]()

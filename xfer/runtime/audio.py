@@ -216,12 +216,12 @@ class AudioFile:
         """Mono blocks of up to 16,384 samples. Raises Unusable where not one sample can be decoded."""
         return map(mono, self.frames())
 
-    def frames(self) -> Iterator[npt.NDArray[np.float32]]:
-        """All channels, blocks of shape (up to 16,384, channels). Raises as `blocks` does."""
+    def frames(self, block: int = _BLOCK) -> Iterator[npt.NDArray[np.float32]]:
+        """All channels, blocks of shape (up to `block`, channels). Raises as `blocks` does."""
         while True:
             try:
                 with captured(self._chatter):
-                    frames = self._file.read(_BLOCK, dtype="float32", always_2d=True)
+                    frames = self._file.read(block, dtype="float32", always_2d=True)
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 self._damage = _reason(error)
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from xfer.runtime.errors import AnswerIsNo, NotThere, Unusable
 from xfer.train import fit as loop
 from xfer.train import runs
 from xfer.train.checkpoint import load, save_checkpoint
+from xfer.train.data.cache import Store
 from xfer.train.data.clips import DataSet
-from xfer.train.data.open import read_data
-from xfer.train.data.splits import split
-from xfer.train.data.waves import Problem as DataProblem
+from xfer.train.data.problems import Problem
+from xfer.train.data.splits import write_split
 from xfer.train.data.waves import Waves, seconds
 from xfer.train.metrics import Metrics
 from xfer.train.nets import NETS, Net, create, replace_head
+from xfer.train.preparing import prepare
 from xfer.train.recipe import Recipe
 from xfer.train.transfer import METHODS, Job
 
@@ -37,6 +38,8 @@ class Listener:
     """A sentence of progress."""
     warn: Callable[[str], None] = lambda line: None
     """A sentence that a user must see."""
+    data: Callable[[str, int, int], None] = lambda what, done, of: None
+    """Progress of looking at the data: what is done, how much of how much."""
     fit: Callable[[loop.Progress], None] = lambda progress: None
     """Progress of the training loop."""
 
@@ -50,7 +53,7 @@ class Trained:
     validation: dict[str, Any]
     test: dict[str, Any] | None
     """None where the data set has no test side."""
-    problems: list[DataProblem] = field(default_factory=list)
+    problems: tuple[Problem, ...] = ()
     seconds: float = 0.0
 
 
@@ -68,19 +71,29 @@ def train(
     stopped, its last finished epoch is kept, and the interrupt goes on to the caller.
     """
     listener = listener or Listener()
-    began = time.monotonic()
     chosen = pick_device(device)
     loop.keep_freed_memory()
-    data, waves, problems = prepare(recipe, listener)
+    with Store() as store:
+        return _train(recipe, out, resume, chosen, store, listener)
+
+
+def _train(
+    recipe: Recipe, out: Path | None, resume: Path | None, device: torch.device, store: Store, listener: Listener
+) -> Trained:
+    began = time.monotonic()
+    ready = prepare(recipe, store, listener.say, listener.warn, listener.data, resume)
+    recipe, data, waves = ready.recipe, ready.data, ready.waves
     net = build(recipe, data)
     run = runs.reopen(resume) if resume else runs.start(recipe, out)
+    if not resume:
+        write_split(ready.split, run.folder / "split.csv")
     if recipe.transfer.method == "head":
         listener.say("the frozen body hears every window once; its embeddings are kept")
     method = METHODS[recipe.transfer.method or "full"]
-    problem = method(Job(net, data, waves, recipe, about(data, waves, recipe), chosen, listener.say))
-    listener.say(f"training {recipe.net} on {_device_name(chosen)} into {run.folder}")
+    problem = method(Job(net, data, waves, recipe, about(data, waves, recipe), device, listener.say))
+    listener.say(f"training {recipe.net} on {_device_name(device)} into {run.folder}")
     try:
-        run.write_state("running", device=str(chosen), machine=platform.processor() or platform.machine())
+        run.write_state("running", device=str(device), machine=platform.processor() or platform.machine())
         standing = loop.fit(problem, recipe, run, listener.fit, resume=resume is not None)
     except KeyboardInterrupt:
         run.write_state("stopped")
@@ -103,45 +116,9 @@ def train(
         standing.best_epoch,
         best.metrics["validation"],
         tested.to_json() if tested else None,
-        problems,
+        ready.problems,
         spent,
     )
-
-
-def prepare(recipe: Recipe, listener: Listener) -> tuple[DataSet, Waves, list[DataProblem]]:
-    """Read, decode, check and split the data; bad files are named and left out.
-
-    Raises Unusable where what is left cannot be learned from.
-    """
-    if not recipe.data.path:
-        listener.say("no data given: SYNTHETIC voices made by xfer are used, no people (see README.md)")
-    data = read_data(recipe.data.path, recipe.data.layout, recipe.task, recipe.net)
-    waves = Waves(NETS[recipe.net].sample_rate)
-    listener.say(f"{data.name}: {len(data.clips)} clips, {len(data.labels)} classes ({data.layout}); decoding")
-    data, problems = waves.check(data)
-    left_out = [problem for problem in problems if problem.left_out]
-    for problem in problems[:10]:
-        listener.warn(f"{'left out' if problem.left_out else 'note'}: {problem.message}")
-    if len(problems) > 10:
-        listener.warn(f"... and {len(problems) - 10} more")
-    if left_out:
-        listener.warn(
-            f"{len(left_out)} of {len(data.clips) + len(left_out)} recordings are left out; "
-            "training goes on without them"
-        )
-    if len(data.labels) < 2:
-        raise Unusable(f"{data.name} has one class only ({data.labels[0]!r}): two are needed to tell anything apart")
-    data = split(data, recipe.data)
-    trained = {clip.label for clip in data.of("train")}
-    unseen = sorted(set(data.labels) - trained)
-    if unseen:
-        raise Unusable(
-            f"{data.name}: class {unseen[0]!r} has no clip to train on: add recordings, or leave the class out"
-        )
-    minutes = seconds(waves, data.of("train")) / 60
-    held = f"validation {len(data.of('validation'))}, test {len(data.of('test'))}"
-    listener.say(f"train {len(data.of('train'))} clips ({minutes:.1f} min), {held}")
-    return data, waves, problems
 
 
 def build(recipe: Recipe, data: DataSet) -> Net:

@@ -20,12 +20,13 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from xfer.runtime.audio import AudioFile, Resampler, Samples, mono, no_sound
+from xfer.runtime.audio import LARGEST_SOUND, AudioFile, Resampler, Samples, mono, no_sound
 from xfer.runtime.errors import Unusable, XferError
 from xfer.train.data.copies.prints import fingerprint
 from xfer.train.data.facts import Facts
 from xfer.train.data.level import Level
 from xfer.train.data.problems import Kind
+from xfer.train.data.shards.index import read_member
 
 DECODER = f"1 sndfile-{soundfile.__libsndfile_version__} soxr-{soxr.__version__}"
 """What else than a file's bytes decides its samples: sound decoded by another is not used."""
@@ -37,6 +38,8 @@ SHORTEST_SECONDS = 0.1
 SILENT_PEAK = 10 ** (-70 / 20)
 """A recording whose peak stays below -70 dBFS: ten steps of a 16-bit converter, and no sound to learn from."""
 FULL_SCALE = 32_767
+BLOCK = 65_536
+"""Frames a read: fewer cost more calls, more cost more memory."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +97,23 @@ def inspect(job: Job) -> Inspected:
 
 
 def quantize(samples: Samples, rate: int) -> Piece:
-    """Samples as int16 with one scale: without any loss where they came from 16 bits, else by the peak."""
+    """Samples as int16 with one scale: without any loss where they are of 16 bits, else by the peak."""
     lossless = samples * np.float32(FULL_SCALE + 1)
-    rounded = np.rint(lossless)
-    if np.array_equal(lossless, rounded) and (not len(rounded) or np.abs(rounded).max() <= FULL_SCALE):
-        scale = 1 / (FULL_SCALE + 1)
-    else:
-        scale = float(np.float32(max(float(np.abs(samples).max()), 1e-9) / FULL_SCALE))
-        rounded = np.clip(np.rint(samples / np.float32(scale)), -FULL_SCALE, FULL_SCALE)
-    values = rounded.astype(np.int16)
-    return Piece(rate, values, scale, zlib.crc32(values.tobytes()))
+    values = np.rint(lossless)
+    scale = 1 / (FULL_SCALE + 1)
+    peak = max(float(values.max()), -float(values.min())) if len(values) else 0.0
+    if peak > FULL_SCALE or not _equal(lossless, values):
+        scale = float(np.float32(max(float(samples.max()), -float(samples.min()), 1e-9) / FULL_SCALE))
+        # Out of range by rounding alone at most; astype would wrap it round.
+        values = np.rint(np.multiply(samples, np.float32(1 / scale), out=lossless), out=values)
+        np.clip(values, -FULL_SCALE, FULL_SCALE, out=values)
+    stored = values.astype(np.int16)
+    return Piece(rate, stored, scale, zlib.crc32(stored.tobytes()))
+
+
+def _equal(one: Samples, other: Samples) -> bool:
+    """Are they the same? A look at the first few tells most that are not."""
+    return np.array_equal(one[:256], other[:256]) and np.array_equal(one, other)
 
 
 def digest_of(path: Path) -> str:
@@ -121,8 +131,6 @@ def on_disk(path: Path, member: str) -> Iterator[Path]:
     if not member:
         yield path
         return
-    from xfer.train.data.shards import read_member
-
     content = read_member(path, member)
     with tempfile.NamedTemporaryFile(suffix=Path(member).suffix, prefix="xfer-") as copy:
         copy.write(content)
@@ -135,7 +143,7 @@ def _decode(job: Job, path: Path, digest: str) -> Inspected:
         levels = [Level(file.rate, file.channels, *stretch) for stretch in job.stretches]
         lines = [_Line(file.rate, rate) for rate in job.rates]
         beginning: list[Samples] = []
-        for frames in file.frames():
+        for frames in file.frames(BLOCK):
             for level in levels:
                 level.add(frames)
             block = mono(frames)
@@ -185,6 +193,8 @@ class _Line:
 
 
 def _refuse_no_sound(block: Samples, file: AudioFile) -> None:
+    if block.max() <= LARGEST_SOUND and block.min() >= -LARGEST_SOUND:  # false with NaN too; cheaper than no_sound
+        return
     bad = no_sound(block)
     if bad.any():
         at = (file.frames_read - len(block) + int(np.argmax(bad))) / file.rate

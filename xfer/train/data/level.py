@@ -52,12 +52,13 @@ class Level:
             return
         mine = frames[start:end]
         self._frames += len(mine)
-        self._squares += float(np.square(mine, dtype=np.float64).sum())
-        tops_of_sign = (mine.max(axis=0), -mine.min(axis=0))
-        self._peak = max(self._peak, *(float(tops.max()) for tops in tops_of_sign))
-        for sign, tops in enumerate(tops_of_sign):
-            for channel in range(self._channels):
-                self._count(mine[:, channel], sign, channel, float(tops[channel]))
+        for channel in range(self._channels):
+            samples = np.ascontiguousarray(mine[:, channel])
+            self._squares += float(np.dot(samples, samples))
+            tops = float(samples.max()), -float(samples.min())
+            self._peak = max(self._peak, *tops)
+            for sign, top in enumerate(tops):
+                self._count(samples, sign, channel, top)
 
     def _count(self, samples: Samples, sign: int, channel: int, top: float) -> None:
         if top < self._ceiling[sign, channel] or top < LOUD_CEILING:

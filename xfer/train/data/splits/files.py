@@ -68,6 +68,16 @@ def read_split(data: DataSet, path: Path) -> DataSet:
     return data.with_clips(tuple(clips))
 
 
+def listed_in(data: DataSet, path: Path) -> DataSet:
+    """The clips of the data set that a run trained or measured with, each on its side there: bad ones are left out.
+
+    Raises FileNotThere and Unusable as `read_split` does.
+    """
+    sides = _sides(path)
+    names = ((clip, identity(data.root, clip)) for clip in data.clips)
+    return data.with_clips(tuple(replace(clip, split=sides[name].pop(0)) for clip, name in names if sides.get(name)))
+
+
 def _sides(path: Path) -> dict[Identity, list[Split | None]]:
     """The side of each clip; a list, since a data set may list one stretch of a file twice."""
     known: dict[str, Split | None] = {"": None} | {side: side for side in SPLITS}

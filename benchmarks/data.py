@@ -1,0 +1,236 @@
+"""How fast recordings are looked at, decoded, kept and given back, against the plain ways, on the same files.
+
+    python benchmarks/data.py --data ../shared/data [--clips 1000 10000 100000]
+
+Writes its tables into docs/benchmarks.md. Every rival runs in the same call, file by file in turns with ours, so that
+what else the machine does falls on both. Files are read once before, so that the disk's cache is warm for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from xfer.train.data.cache import Store, fill
+from xfer.train.data.clips import Clip
+from xfer.train.data.decoding import Job, inspect
+from xfer.train.data.layouts import read
+from xfer.train.data.waves import Waves
+
+RATE = 22_050
+WINDOW = 66_150
+FOLDERS = {"libri_vctk_layout": "FLAC", "music_fma_layout": "MP3", "esc10": "Ogg Vorbis", "wake_words": "WAV"}
+REPORT = Path("docs/benchmarks.md")
+
+
+def raw(path: Path) -> None:
+    """libsndfile and soxr alone: decode, mix, resample."""
+    frames, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    soxr.resample(frames.mean(axis=1), rate, RATE, quality="HQ")
+
+
+def librosa_load(path: Path) -> None:
+    """What most training scripts call."""
+    import librosa
+
+    librosa.load(path, sr=RATE)
+
+
+def ours(path: Path) -> None:
+    """Hash, decode, measure, fingerprint, resample, quantize."""
+    inspect(Job(path, "", ((0.0, None),), (RATE,)))
+
+
+def decoding(data: Path) -> Iterator[str]:
+    """One core: what each way takes for the same files, in turns."""
+    yield "| recordings | hours | libsndfile + soxr, files/s | `librosa.load` | one pass of xfer | of raw | of librosa |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for name, format_ in FOLDERS.items():
+        paths = [clip.path for clip in read(data / name).clips][:200]
+        for path in paths[:3]:
+            for way in (raw, librosa_load, ours):
+                way(path)
+        spent = {way: 0.0 for way in (raw, librosa_load, ours)}
+        for path in paths:
+            path.read_bytes()
+            for way in spent:
+                began = time.perf_counter()
+                way(path)
+                spent[way] += time.perf_counter() - began
+        hours = sum(soundfile.info(path).duration for path in paths) / 3600
+        pace = {way: len(paths) / each for way, each in spent.items()}
+        yield (
+            f"| {name} ({format_}, {len(paths)} files) | {hours:.2f} | {pace[raw]:.0f} | {pace[librosa_load]:.0f} | "
+            f"{pace[ours]:.0f} | {pace[ours] / pace[raw]:.2f} | {pace[ours] / pace[librosa_load]:.2f} |"
+        )
+
+
+def filling(data: Path) -> Iterator[str]:
+    """The whole way of `xfer data --cache`: list, look, decode, keep, compare; then again."""
+    yield "| recordings | list, files/s | decode and keep, 1 process | 2 processes | hours of sound a second | gain | again |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for name in FOLDERS:
+        listing, found = timed(lambda name=name: read(data / name))  # type: ignore[misc]
+        clips = found.clips
+        pace = []
+        with tempfile.TemporaryDirectory() as folder:
+            for workers in (1, 2):
+                with Store(Path(folder) / str(workers)) as store:
+                    spent, _ = timed(lambda store=store, workers=workers: fill(store, clips, (RATE,), workers=workers))  # type: ignore[misc]
+                    pace.append(len(clips) / spent)
+            with Store(Path(folder) / "1") as store:
+                again, _ = timed(lambda store=store: fill(store, clips, (RATE,)))  # type: ignore[misc]
+                total = sum(Waves(RATE, store).length(clip) for clip in clips) / RATE / 3600
+        yield (
+            f"| {name} ({len(clips)}) | {len(clips) / listing:.0f} | {pace[0]:.0f} | {pace[1]:.0f} | "
+            f"{total * pace[1] / len(clips):.2f} | {pace[1] / pace[0]:.2f} | {len(clips) / again:.0f} |"
+        )
+
+
+def windows(data: Path, count: int = 300) -> Iterator[str]:
+    """Random 3 s windows of music: from the cache, and the paper's ways."""
+    import librosa
+
+    clips = read(data / "music_fma_layout").clips
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = []
+        with Store(Path(folder) / "cache") as store:
+            fill(store, clips, (RATE,))
+            waves = Waves(RATE, store)
+            for index, clip in enumerate(clips):
+                arrays.append(Path(folder) / f"{index}.npy")
+                np.save(arrays[-1], waves.samples(clip))
+
+            def cached(which: int, start: int) -> None:
+                waves.window(clips[which], start, WINDOW)
+
+            def straight(which: int, start: int) -> None:
+                Waves(RATE).window(clips[which], start, WINDOW)
+
+            def array(which: int, start: int) -> None:
+                librosa.stft(np.load(arrays[which])[start : start + WINDOW], n_fft=1024, hop_length=512)
+
+            def mp3(which: int, start: int) -> None:
+                samples, _ = librosa.load(clips[which].path, sr=RATE)
+                librosa.stft(samples[start : start + WINDOW], n_fft=1024, hop_length=512)
+
+            rows: dict[str, tuple[Callable[[int, int], None], int]] = {
+                "cache of xfer (front-end in the net)": (cached, 20 * count),
+                "arrays on disk, `librosa.stft` an item (the paper)": (array, count),
+                "`librosa.load` of the MP3 an item, `librosa.stft`": (mp3, count // 10),
+                "no cache: xfer straight from the MP3": (straight, count // 10),
+            }
+            pace = {}
+            for name, (way, turns) in rows.items():
+                places = [(int(rng.integers(len(clips))), int(rng.integers(5 * RATE))) for _ in range(turns)]
+                way(*places[0])
+                spent, _ = timed(lambda way=way, places=places: [way(*place) for place in places])  # type: ignore[misc]
+                pace[name] = turns / spent
+    first = pace["cache of xfer (front-end in the net)"]
+    yield "| way | windows/s | cache of xfer is faster by |"
+    yield "| --- | --- | --- |"
+    for name, each in pace.items():
+        yield f"| {name} | {each:,.0f} | {first / each:.1f} |"
+
+
+GROWTH = """
+import json, resource, sys, time
+from pathlib import Path
+from xfer.train.data.cache import Store
+from xfer.train.data.check import check
+from xfer.train.data.layouts import read
+from xfer.train.data.recipe import DataRecipe
+from xfer.train.data.splits import split
+from xfer.train.data.waves import Waves
+import numpy as np
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+start = peak(); t0 = time.perf_counter()
+data = read(Path(sys.argv[1])); t1 = time.perf_counter(); listed = peak()
+with Store(Path(sys.argv[2])) as store:
+    checked = check(data, store, (22050,)); t2 = time.perf_counter(); looked = peak()
+    data = split(checked.usable(), DataRecipe()); t3 = time.perf_counter()
+    waves = Waves(22050, store)
+    rng = np.random.default_rng(0)
+    for which in rng.integers(len(data.clips), size=2000):
+        waves.window(data.clips[which], 0, 22050)
+    t4 = time.perf_counter()
+print(json.dumps(dict(list=t1 - t0, check=t2 - t1, split=t3 - t2, window=(t4 - t3) / 2000, start=start, listed=listed, looked=looked, end=peak(), clips=len(data.clips))))
+"""
+
+
+def growth(data: Path, sizes: list[int]) -> Iterator[str]:
+    """Time and memory over the number of clips: stretches of real recordings under a synthetic manifest."""
+    yield "| clips | list, s | look, first, s | look again, s | split, s | a window, µs | memory over the start, MB | a clip, kB |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    sources = [(path, soundfile.info(path).duration) for name in FOLDERS for path in [c.path for c in read(data / name).clips]]
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            manifest = Path(folder) / "manifest.csv"
+            with manifest.open("w") as lines:
+                lines.write("path,label,group,offset,duration\n")
+                for index in range(size):
+                    path, seconds = sources[index % len(sources)]
+                    turn = index // len(sources)
+                    offset = round((0.37 * turn) % max(seconds - 1.0, 0.01), 3)
+                    lines.write(f"{path},{path.parent.name},{path.name},{offset},1.0\n")
+            command = [sys.executable, "-c", GROWTH, str(manifest), str(Path(folder) / "cache")]
+            runs = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(2)]
+        first, again = runs
+        more = again["end"] - again["start"]
+        yield (
+            f"| {size:,} | {again['list']:.1f} | {first['check']:.1f} | {again['check']:.1f} | {again['split']:.1f} | "
+            f"{1e6 * again['window']:.0f} | {more / 1e6:.0f} | {more / size / 1e3:.2f} |"
+        )
+
+
+def timed(work: Callable[[], object]) -> tuple[float, object]:
+    """Seconds, and what came of it."""
+    began = time.perf_counter()
+    found = work()
+    return time.perf_counter() - began, found
+
+
+def put(marker: str, lines: list[str]) -> None:
+    """Replace what stands between two markers of the report, or add it at the end."""
+    mark = f"<!-- {marker} -->"
+    text = REPORT.read_text(encoding="utf-8")
+    if text.count(mark) != 2:
+        text += f"\n{mark}\n{mark}\n"
+    before, _, after = text.split(mark)
+    REPORT.write_text(f"{before}{mark}\n" + "\n".join(lines) + f"\n{mark}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    """Measure and write."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--data", type=Path, required=True)
+    options.add_argument("--clips", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    options.add_argument("--only", choices=["decoding", "filling", "windows", "growth"], nargs="*")
+    chosen = options.parse_args()
+    parts: dict[str, Callable[[], Iterator[str]]] = {
+        "decoding": lambda: decoding(chosen.data),
+        "filling": lambda: filling(chosen.data),
+        "windows": lambda: windows(chosen.data),
+        "growth": lambda: growth(chosen.data, chosen.clips),
+    }
+    for name in chosen.only or parts:
+        lines = []
+        for line in parts[name]():
+            print(line, flush=True)
+            lines.append(line)
+        put(name, lines)
+
+
+if __name__ == "__main__":
+    main()
