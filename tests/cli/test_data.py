@@ -309,7 +309,7 @@ def test_tables_fit_the_terminal(width, classes):
     shown = [line for line in lines if re.match(r"\d{3} a very", line)]
     hidden = [int(n.replace(",", "")) for n in re.findall(r"and ([\d,]+) more between", "\n".join(lines))]
     assert len(shown) + sum(hidden) == classes
-    assert all("h" in line for line in shown), "clips and length stand on the label's own line"
+    assert all(re.search(r" \d+ +[\d.,]+ h ", line) for line in shown), "clips and length stand on the label's line"
     assert len(shown) <= 28
     listed = [line for line in lines if line.startswith("  - ")]
     rest = [int(n) for n in re.findall(r"and (\d+) more \(--json", "\n".join(lines))]
@@ -322,6 +322,17 @@ def test_lines_are_whole_where_there_is_no_terminal():
     lines = [line.plain for line in problem_lines(summary, None)]
     assert f"  - {path.relative_to('d')} is text: copy it again" in lines
     assert "\n".join(line.plain for line in problem_lines(summary, 80)).count("\n") > 4
+
+
+def test_of_many_copies_a_few_are_listed():
+    paths = tuple(Path("d", f"{i}.wav") for i in range(1, 13))
+    summary = summarise(seen([], problems=[Problem("duplicate", "error", paths, "d/1.wav and d/2.wav are one sound")]))
+    lines = [line.plain for line in problem_lines(summary, None)]
+    assert lines[-6:] == [
+        "  - 1.wav and 2.wav are one sound",
+        *(f"      {i}.wav" for i in range(3, 7)),
+        "      ... and 6 more (--json lists all)",
+    ]
 
 
 @pytest.mark.parametrize(("share", "drawn"), [(1, "████"), (0.5, "██"), (0.28125, "█▏"), (0.0001, "▏")])
