@@ -116,6 +116,18 @@ def test_training_on_the_grid_gives_each_of_its_windows_once() -> None:
     assert len(rows) == 8 + 1
 
 
+@pytest.mark.parametrize(("hop", "windows"), [(33_075, 19), (0, 10)])
+def test_the_papers_training_hears_the_windows_of_its_evaluation(hop: int, windows: int) -> None:
+    words = ["windows.clip_seconds=30", f"windows.hop={hop}", "windows.training=grid", "fit.gain_db=[0, 0]"]
+    recipe = with_settings(default_recipe("genre", "convnet"), words)
+    waves, one = Held(22_050, {"fma": uniform(660_983, 0)}), clip("fma")
+    crops = crops_of(recipe, data_of([one], "genre"), waves)
+    rows = np.concatenate([rows for rows, _ in training_batches(waves, [one], np.zeros(1, np.int64), crops, 1, 20)])
+    expected = np.concatenate([rows for rows, _ in evaluation_windows(waves, [one], grid_of(recipe), 20)])
+    assert len(rows) == windows
+    assert sorted(row.tobytes() for row in rows) == sorted(row.tobytes() for row in expected)
+
+
 @pytest.mark.parametrize("per_clip", [1, 2])
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 16])
 def test_steps_are_the_batches_that_come(per_clip: int, batch: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.train.held import CLIPS, DATA, LENGTH, RATE, SOUNDS, WAVES, generator, uniform, word
+from tests.train.held import CLIPS, DATA, LENGTH, RATE, SOUNDS, WAVES, Held, clip, data_of, generator, uniform, word
 from xfer.train.data.background import Background, active_power, noise, under
 from xfer.train.data.clips import Clip, DataSet
 from xfer.train.data.room import with_background
@@ -39,8 +39,27 @@ def test_a_placed_clip_is_whole_over_its_background(source: str, name: str) -> N
         match = np.correlate(window, samples.astype(np.float64), mode="valid")
         offset = int(match.argmax())
         window[offset : offset + len(samples)] -= samples
+        if source == "recordings":  # steady: it sounds under the clip as loud as beside it
+            beside = np.delete(window, np.s_[offset : offset + len(samples)])
+            assert np.mean(window[offset : offset + len(samples)] ** 2) == pytest.approx(np.mean(beside**2), rel=0.2)
         rest = 10 * math.log10(np.mean(window**2) / 0.08 + 1e-30)  # 0.08: power of a sine of 0.4
         assert rest < -19.0, f"{source}: {rest:.1f} dB of the clip or its background are left"
+
+
+def test_no_class_is_its_own_distractor_and_background_is_none() -> None:
+    """Each class is a tone of its own: that of the clip's class and that of background never sound beside a click."""
+    waves = Held(RATE, SOUNDS | {"fan": word(0.2, 3000)})
+    data = data_of((*CLIPS, clip("fan", "background")))
+    background = Background(waves, data, WindowRecipe(short="place", background="no", sources=("others",)), LENGTH, 0)
+    click = np.zeros(400, np.float32)
+    click[0] = 1.0
+    heard = set()
+    for seed in range(60):
+        window = background.place(generator(seed), click, LENGTH, "up")
+        window[int(window.argmax())] = 0.0
+        power = np.abs(np.fft.rfft(window)) ** 2
+        heard.add(round(float(power.argmax()) * RATE / LENGTH, -2))
+    assert heard == {800, 1500}
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.05, 0.053, 0.3])
