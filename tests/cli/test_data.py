@@ -145,6 +145,23 @@ def test_the_split_is_the_one_of_a_training(run, tree):
     assert replace(placed, notes=()).clips == placed.clips
 
 
+def test_a_leak_is_one_of_the_split_that_is_asked_for(run, tree):
+    """A published split that parts two copies: an error, with the way out; split by group, it is none."""
+    root = tree(one=12, two=12)
+    samples, rate = soundfile.read(root / "one" / "3.wav")
+    soundfile.write(root / "one" / "copy.wav", samples / 2, rate)
+    sides = {"one/copy.wav": "test", "one/5.wav": "val", "two/5.wav": "val", "two/6.wav": "test"}
+    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.wav"))
+    (root / "files.csv").write_text("path,split\n" + "".join(f"{each},{sides.get(each, 'train')}\n" for each in files))
+    code, out, err = run(root, "--json")
+    leaks = [problem for problem in json.loads(out)["problems"] if problem["kind"] == "leak"]
+    assert code == 1
+    assert [{Path(path).name for path in leak["paths"]} for leak in leaks] == [{"3.wav", "copy.wav"}]
+    assert f"xfer train {root} --set data.scheme=group" in err
+    kinds = {problem["kind"] for problem in json.loads(run(root, "--json", "--split", "group")[1])["problems"]}
+    assert kinds == {"duplicate"}
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

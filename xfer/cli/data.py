@@ -142,7 +142,7 @@ def _split(checked: Checked, how: DataRecipe) -> Checked:
     """
     from xfer.train.data.problems import Problem
     from xfer.train.data.recipe import DataRecipe
-    from xfer.train.data.splits import split
+    from xfer.train.data.splits import leaks, split
 
     if all(facts.fault is not None for facts in checked.facts):
         return checked
@@ -158,7 +158,12 @@ def _split(checked: Checked, how: DataRecipe) -> Checked:
         next(sides) if facts.fault is None else replace(clip, split=None)
         for clip, facts in zip(checked.data.clips, checked.facts, strict=True)
     )
-    return replace(checked, data=placed.with_clips(clips))
+    data = placed.with_clips(clips)
+    problems = list(checked.problems)
+    if how.scheme != "auto" or how.split_file:  # another split than the published one leaks something else
+        problems = [problem for problem in problems if problem.kind != "leak"] + leaks(data)
+        problems.sort(key=lambda problem: problem.severity != "error")
+    return replace(checked, data=data, problems=tuple(problems))
 
 
 @contextmanager
@@ -194,6 +199,8 @@ def _close(summary: Summary, how: DataRecipe, task: str, html: Path | None) -> N
     words += ["--layout", how.layout] if how.layout else []
     words += ["--task", shlex.quote(task)] if task else []
     looked = " ".join(["xfer data", *words])
+    if how.scheme == "auto" and not how.split_file and any(problem.kind == "leak" for problem in summary.problems):
+        how = replace(how, scheme="group")
     default = type(how)()
     for each in ("scheme", "fold", "folds", "split_seed", "split_file", "clips_per_class"):
         value = getattr(how, each)
