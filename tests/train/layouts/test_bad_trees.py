@@ -383,6 +383,16 @@ def test_loops_end_and_nothing_counts_twice(tmp_path):
     assert "4 links" in problem.message
 
 
+def test_a_link_upwards_brings_in_nothing_from_beside_the_data(tmp_path):
+    sound(tmp_path / "beside/1.wav")
+    sound(tmp_path / "data/loose.wav")
+    sound(tmp_path / "data/a/1.wav")
+    (tmp_path / "data/a/up").symlink_to(tmp_path / "data")
+    (tmp_path / "data/a/above").symlink_to(tmp_path)
+    assert len(recordings_under(tmp_path / "data").paths) == 2
+    assert read(tmp_path / "data").counts() == {"a": 1}
+
+
 def test_links_to_elsewhere_are_followed_once(tmp_path):
     away = tmp_path / "away"
     sound(away / "deep/1.wav")
