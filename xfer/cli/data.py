@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
@@ -144,19 +145,20 @@ def _split(checked: Checked, how: DataRecipe) -> Checked:
     from xfer.train.data.recipe import DataRecipe
     from xfer.train.data.splits import leaks, split
 
-    if all(facts.fault is not None for facts in checked.facts):
+    found = checked.data
+    usable = [facts.fault is None for facts in checked.facts]
+    if not any(usable):
         return checked
     try:
         # As training does: without what cannot be used, which then stands on no side.
-        placed = split(checked.usable(), how)
+        placed = split(found.with_clips(tuple(compress(found.clips, usable))), how)
     except Unusable as error:
         if how != DataRecipe(path=how.path, layout=how.layout, split_seed=how.split_seed):
             raise
         return replace(checked, problems=(Problem("few", "error", (), str(error)), *checked.problems))
     sides = iter(placed.clips)
     clips = tuple(
-        next(sides) if facts.fault is None else replace(clip, split=None)
-        for clip, facts in zip(checked.data.clips, checked.facts, strict=True)
+        next(sides) if good else replace(clip, split=None) for clip, good in zip(found.clips, usable, strict=True)
     )
     data = placed.with_clips(clips)
     problems = list(checked.problems)
