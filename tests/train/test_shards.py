@@ -241,6 +241,16 @@ def test_a_shard_cut_anywhere_gives_what_came_before(esc, tmp_path, draw):
         assert read_member(clip.path, clip.member) == read_member(whole, clip.member)
 
 
+def test_the_last_recording_before_a_cut_is_not_labelled_by_its_folder(tmp_path):
+    """Its label was in a member behind the cut."""
+    path = tar(tmp_path / "0.tar", [(f"part1/{i}.{kind}", b"dog") for i in range(3) for kind in ("wav", "txt")])
+    last = scan(path).members[-1]
+    path.write_bytes(path.read_bytes()[: last.at - 512])
+    data = read(tmp_path)
+    assert [(clip.member, clip.label) for clip in data.clips] == [("part1/0.wav", "dog"), ("part1/1.wav", "dog")]
+    assert [problem.kind for problem in data.problems] == ["truncated"]
+
+
 @given(st.binary(max_size=3000), st.integers(0, 20_000), st.booleans())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_garbage_is_named_never_a_crash(tmp_path, content, at, alone):

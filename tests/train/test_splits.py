@@ -193,6 +193,20 @@ def test_a_test_side_only_where_every_class_can_be_tested():
     assert split(published, DataRecipe()) == published
 
 
+def test_three_groups_a_class_are_enough_for_three_sides_when_the_shares_are_large():
+    three = made([(label, f"{label}{i}") for label in "ab" for i in range(3)])
+    done = split(three, DataRecipe(test_share=0.6))
+    assert Counter(clip.split for clip in done.clips) == {"train": 2, "validation": 2, "test": 2}
+
+
+def test_the_groups_of_a_class_never_fill_one_fold_alone():
+    """`small` would go where `large` is, for the sake of its other label: nothing of `a` would be left to learn."""
+    groups = {"large": Counter(a=99), "c1": Counter(c=3), "c2": Counter(c=2), "small": Counter(a=1, c=1)}
+    found = spread(groups, 3, 0)
+    assert 0 < found["small"] != found["large"]
+    assert spread({"one": Counter(a=5), "x": Counter(b=1), "y": Counter(b=1)}, 3, 0)["one"] == 0
+
+
 def test_published_folds():
     data = read(recordings("esc10"))
     bare = data.with_clips(tuple(replace(c, split=None, fold=int(c.path.name[0])) for c in data.clips))
