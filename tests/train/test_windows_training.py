@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +18,8 @@ import torch
 from xfer.export.describe import card_of
 from xfer.export.formats import FORMS
 from xfer.train.checkpoint import load
-from xfer.train.recipe import default_recipe, with_settings
+from xfer.train.recipe import Recipe, default_recipe, with_settings
+from xfer.train.runs import Run
 from xfer.train.training import train
 
 EASY = ("windows.snr_db=[15, 30]", 'windows.sources=["recordings", "silence"]', "windows.background_share=0.4")
@@ -43,39 +49,61 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("method", ["scratch", "head"])
-def test_background_is_learned_as_a_class(method: str, commands: Path, tmp_path: Path) -> None:
+def recipe_of(commands: Path, *settings: str) -> Recipe:
     recipe = default_recipe("command", "convnet")
     recipe = replace(recipe, data=replace(recipe.data, path=str(commands)))
-    settings = ["fit.batch=4", "fit.epochs=5", "fit.crops_per_clip=2", "fit.gain_db=[-6, 6]", *EASY]
-    if method == "head":
-        source = train(with_settings(recipe, [*settings, "fit.epochs=1"]), out=tmp_path / "source", device="cpu")
-        settings += ["transfer.method=head", f"transfer.source={source.run.best}", "fit.epochs=3"]
-    done = train(with_settings(recipe, settings), out=tmp_path / "run", device="cpu")
-    assert done.run.recipe.windows.short == "place"
-    assert done.run.recipe.windows.background == "yes"
-    checkpoint = load(done.run.folder)
+    return with_settings(recipe, ["fit.batch=4", "fit.gain_db=[-6, 6]", "fit.crops_per_clip=1", *EASY, *settings])
+
+
+def test_xfer_train_learns_background_as_a_class(commands: Path, tmp_path: Path) -> None:
+    words = [word for setting in ("fit.batch=4", "fit.gain_db=[-6, 6]", *EASY) for word in ("--set", setting)]
+    words += [
+        "--set",
+        "fit.crops_per_clip=2",
+        "--epochs",
+        "5",
+        "--device",
+        "cpu",
+        "--json",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "xfer.cli", "train", str(commands), *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"XFER_HOME": str(tmp_path / "home")},
+    )
+    result = json.loads(done.stdout)
+    checkpoint = load(result["checkpoint"])
     assert checkpoint.labels == ("background", "high", "low")
-    assert checkpoint.net.classes == 3
-    assert set(done.validation["recall"]) == set(checkpoint.labels)
+    assert checkpoint.recipe["windows"]["short"] == "place"
+    assert checkpoint.recipe["windows"]["background"] == "yes"
+    assert set(result["validation"]["recall"]) == set(checkpoint.labels)
+    assert result["test"]["clip_accuracy"] == 1.0
+    with torch.no_grad():
+        scores = checkpoint.net(torch.zeros(1, checkpoint.net.window)).logits.softmax(1)[0]
+    assert int(scores.argmax()) == 0, "silence is background"
     card = card_of(checkpoint, "command", FORMS[0])
     assert (card.labels, card.short) == (checkpoint.labels, "place")
-    if method == "scratch":
-        assert done.test is not None
-        assert done.test["clip_accuracy"] == 1.0
-        with torch.no_grad():
-            scores = checkpoint.net(torch.zeros(1, checkpoint.net.window)).logits.softmax(1)[0]
-        assert int(scores.argmax()) == 0, "silence is background"
+
+
+def test_a_new_head_learns_background_too(commands: Path, tmp_path: Path) -> None:
+    source = train(recipe_of(commands, "fit.crops_per_clip=1", "fit.epochs=1"), out=tmp_path / "source", device="cpu")
+    transfer = ["transfer.method=head", f"transfer.source={source.run.best}", "transfer.augmentations=1"]
+    done = train(recipe_of(commands, *transfer, "fit.epochs=2"), out=tmp_path / "run", device="cpu")
+    assert load(done.run.folder).labels == ("background", "high", "low")
+    assert set(done.validation["recall"]) == {"background", "high", "low"}
 
 
 def test_a_run_that_is_resumed_keeps_its_windows(commands: Path, tmp_path: Path) -> None:
     """Whatever `auto` meant when it began is in the run's recipe."""
-    recipe = default_recipe("command", "convnet")
-    recipe = replace(recipe, data=replace(recipe.data, path=str(commands)))
-    settings = ["fit.batch=8", "fit.crops_per_clip=1", "fit.schedule=constant"]
-    first = train(with_settings(recipe, [*settings, "fit.epochs=1"]), out=tmp_path / "a", device="cpu")
-    text = (tmp_path / "a" / "recipe.toml").read_text()
-    (tmp_path / "a" / "recipe.toml").write_text(text.replace("epochs = 1", "epochs = 2"))
-    resumed = train(first.run.recipe, resume=tmp_path / "a", device="cpu")
-    whole = train(with_settings(recipe, [*settings, "fit.epochs=2"]), out=tmp_path / "b", device="cpu")
-    assert torch.equal(*(load(run.run.last).net.head[-1].weight for run in (resumed, whole)))
+    first = train(recipe_of(commands, "fit.schedule=constant", "fit.epochs=1"), out=tmp_path / "first", device="cpu")
+    shutil.copytree(first.run.folder, tmp_path / "a", ignore=shutil.ignore_patterns(".lock"))
+    stored = tmp_path / "a" / "recipe.toml"
+    assert 'short = "place"' in stored.read_text()
+    stored.write_text(stored.read_text().replace("epochs = 1", "epochs = 2"))
+    resumed = train(Run(tmp_path / "a").recipe, resume=tmp_path / "a", device="cpu")
+    whole = train(recipe_of(commands, "fit.schedule=constant", "fit.epochs=2"), out=tmp_path / "b", device="cpu")
+    assert resumed.run.last.read_bytes() == whole.run.last.read_bytes()
