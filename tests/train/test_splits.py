@@ -201,7 +201,7 @@ def test_three_groups_a_class_are_enough_for_three_sides_when_the_shares_are_lar
 
 def test_the_groups_of_a_class_never_fill_one_fold_alone():
     """`small` would go where `large` is, for the sake of its other label: nothing of `a` would be left to learn."""
-    groups = {"large": Counter(a=99), "c1": Counter(c=3), "c2": Counter(c=2), "small": Counter(a=1, c=1)}
+    groups = {"large": Counter(a=99), "c1": Counter(c=4), "c2": Counter(c=3), "small": Counter(a=1, c=1)}
     found = spread(groups, 3, 0)
     assert 0 < found["small"] != found["large"]
     assert spread({"one": Counter(a=5), "x": Counter(b=1), "y": Counter(b=1)}, 3, 0)["one"] == 0
