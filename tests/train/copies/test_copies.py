@@ -112,6 +112,30 @@ def test_a_loop_in_two_tracks_is_no_copy() -> None:
     assert not same((first, RATE), (second, RATE))
 
 
+def test_two_cuts_that_share_less_than_most_are_no_copies() -> None:
+    whole = melody(1, 6.0)
+    assert not same((whole[: 4 * RATE], RATE), (whole[2 * RATE :], RATE))
+    assert same((whole[: 5 * RATE], RATE), (whole[RATE // 2 :], RATE))
+
+
+def test_what_sounds_in_the_rests_of_a_loop_counts() -> None:
+    rests = np.arange(4 * RATE) % RATE < RATE // 2
+    loop = np.where(rests, 0, melody(1, 4.0))
+    filled = np.where(rests, melody(2, 4.0), loop)
+    assert not same((loop, RATE), (filled, RATE))
+    assert not same((filled, RATE), (loop, RATE))
+
+
+@pytest.mark.parametrize("name", ["p516/p516_005", "p516/p516_008", "p522/p522_002"])
+def test_a_cut_is_aligned_where_it_was_and_not_at_a_louder_vowel(name: str) -> None:
+    recording = decode(recordings("debian_voices") / f"{name}.flac")
+    off = round(0.15 * len(recording.samples))
+    seen = likeness(prepare(recording.samples, recording.rate), prepare(recording.samples[off:-off], recording.rate))
+    assert seen is not None
+    assert seen.lag_seconds == pytest.approx(-off / recording.rate, abs=1e-4)
+    assert one_sound(seen)
+
+
 def test_one_note_at_two_times_is_no_copy() -> None:
     t = np.arange(3 * RATE) / RATE
     square = (0.3 * np.sign(np.sin(2 * np.pi * 440 * t))).astype(np.float32)
@@ -135,8 +159,8 @@ def test_shared_background_is_no_copy(digits: list[Sound]) -> None:
 
 def test_copies_of_copies_are_one_group() -> None:
     sounds = [(melody(seed), RATE) for seed in range(3)]
-    late = np.concatenate([np.zeros(500, np.float32), sounds[1][0]])
-    assert found([*sounds, (late, RATE), (0.1 * late, RATE), (-sounds[0][0], RATE)]) == [(0, 5), (1, 3, 4)]
+    late: Samples = np.concatenate([np.zeros(500, np.float32), sounds[1][0]])
+    assert found([*sounds, (late, RATE), (late * np.float32(0.1), RATE), (-sounds[0][0], RATE)]) == [(0, 5), (1, 3, 4)]
 
 
 def test_a_short_file_inside_a_long_one_is_found() -> None:

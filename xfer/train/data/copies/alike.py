@@ -30,10 +30,8 @@ LONGEST_SECONDS = 120
 """What is compared of a longer clip: its beginning."""
 SOUND_RANGE_DB = 25.0
 """Pieces that are this much below those with half of the clip's energy do not sound."""
-PEAKS, PEAK_APART = 8, 8
-"""Alignments that are tried, and samples between them."""
-SHARE = 0.4
-"""Energy of the clip of which more lies within the other that an alignment must hold."""
+SHARE, SHARE_OF_LONGER = 0.5, 1e-4
+"""Of one clip's energy and of the other's, what must lie within both for an alignment to be tried."""
 FINE, TAPS = 8, 16
 """Lags tried between two samples, and samples to each side that a value between two is made of."""
 DRIFT = 2
@@ -113,24 +111,18 @@ def likeness(one: Prepared, other: Prepared) -> Likeness | None:
 def _aligned(one: Floats, other: Floats) -> tuple[int, float, float]:
     """Samples by which the second is later, whole and part of one; and how near 1 a tone comes (`Likeness.tone`).
 
-    The largest product is not always the truth: a short cut of a word fits its loudest vowel nearly as well. So the
-    correlation, which is the product over the energies that overlap, decides between the largest products.
+    The largest product is not always the truth: a short cut of a quiet vowel fits a loud one of that pitch better. So
+    it is divided by the energies that overlap, of which there must be enough.
     """
     size = _good_size(len(one) + len(other))
     product = np.fft.irfft(np.fft.rfft(other, size) * np.conj(np.fft.rfft(one, size)), size)
     lags = np.arange(-len(one) + 1, len(other))
     product = product[lags % size]
-    energies = _energy_within(one, -lags, len(other)), _energy_within(other, lags, len(one))
-    enough = np.minimum(energies[0][1], energies[1][1]) >= min(energies[0][0], energies[1][0]) * SHARE
-    within = np.where(enough, energies[0][1] * energies[1][1], np.inf)
-    correlation = np.abs(product) / np.sqrt(np.maximum(within, 1e-24))
-    rest = np.where(enough, np.abs(product), 0)
-    tops = []
-    for _ in range(PEAKS):
-        top = int(np.argmax(rest))
-        tops.append(top)
-        rest[max(0, top - PEAK_APART) : top + PEAK_APART + 1] = 0
-    best = max(tops, key=lambda top: float(correlation[top]))
+    first, second = _share_within(one, -lags, len(other)), _share_within(other, lags, len(one))
+    enough = (np.maximum(first, second) >= SHARE) & (np.minimum(first, second) >= SHARE_OF_LONGER)
+    within = np.where(enough, first * second, np.inf)  # the clips' whole energies are the same at every lag
+    correlation = np.abs(product) / np.sqrt(within)
+    best = int(np.argmax(correlation))
     near = best + np.concatenate([np.arange(*TONE_SAMPLES), -np.arange(*TONE_SAMPLES)])
     near = near[(near >= 0) & (near < len(correlation))]
     tone = float(correlation[near].max() / max(correlation[best], 1e-12)) if len(near) else 0.0
@@ -140,11 +132,11 @@ def _aligned(one: Floats, other: Floats) -> tuple[int, float, float]:
     return int(lags[best]), float(steps[int(np.argmax(values))]), tone
 
 
-def _energy_within(sound: Floats, begins: npt.NDArray[np.int64], length: int) -> tuple[float, npt.NDArray[np.float64]]:
-    """All energy of a sound, and that of the stretches of `length` samples from `begins` on, which may lie outside."""
+def _share_within(sound: Floats, begins: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.float64]:
+    """Share of a sound's energy that lies in the stretches of `length` samples from `begins` on, within it or not."""
     total = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
-    first = np.clip(begins, 0, len(sound))
-    return float(total[-1]), total[np.clip(begins + length, 0, len(sound))] - total[first]
+    stretch = total[np.clip(begins + length, 0, len(sound))] - total[np.clip(begins, 0, len(sound))]
+    return np.asarray(stretch / total[-1])
 
 
 def _between(part: float) -> Floats:
