@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -253,3 +254,16 @@ def test_decoding_works_where_stderr_is_closed(tmp_path: Path) -> None:
     closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", code]
     run = subprocess.run(closed, stdout=subprocess.PIPE, text=True, check=True)
     assert run.stdout.strip() == str(len(NOISE))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="paths are shorter there")
+@pytest.mark.parametrize(
+    ("suffix", "subtype"), [("wav", "PCM_16"), ("flac", "PCM_16"), ("ogg", "VORBIS"), ("mp3", "MPEG_LAYER_III")]
+)
+def test_a_path_that_is_too_long_for_libsndfile_is_read_all_the_same(tmp_path, suffix, subtype):
+    folder = tmp_path.joinpath(*["d" * 200] * 8)
+    folder.mkdir(parents=True)
+    short = tmp_path / f"s.{suffix}"
+    soundfile.write(short, np.random.default_rng(0).uniform(-0.5, 0.5, 22050), 22050, subtype=subtype)
+    shutil.copy(short, folder)
+    assert np.array_equal(decode(folder / short.name).samples, decode(short).samples)

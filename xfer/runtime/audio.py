@@ -38,6 +38,9 @@ Short = Literal["tile", "place"]
 _BLOCK = 16_384
 """Frames a read."""
 
+_LONGEST_PATH = 500
+"""Bytes; libsndfile refuses longer ones (1,600 measured) as if the file were broken."""
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -253,9 +256,12 @@ class AudioFile:
             yield f"the decoder reported {len(errors)} damaged frames"
 
 
-def named(path: Path) -> str | bytes:
-    """A path as libsndfile takes it: as bytes where names need not be text."""
-    return str(path) if sys.platform == "win32" else os.fsencode(path)
+def named(path: Path) -> str | bytes | int:
+    """A path as libsndfile takes it: as bytes where names need not be text, opened where it is too long for it."""
+    if sys.platform == "win32":
+        return str(path)
+    name = os.fsencode(path)
+    return name if len(name) < _LONGEST_PATH else os.open(name, os.O_RDONLY)
 
 
 def _look(path: Path) -> Announced:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
+import numpy as np
+import numpy.typing as npt
+
 from xfer.runtime.audio import Samples, decode
 from xfer.runtime.errors import Unusable
 from xfer.train.data.cache import Store, fill
@@ -21,7 +24,7 @@ from xfer.train.data.clips import Clip, DataSet
 from xfer.train.data.copies import find_copies
 from xfer.train.data.decoding import Inspected, on_disk
 from xfer.train.data.facts import Facts
-from xfer.train.data.problems import Problem
+from xfer.train.data.problems import Problem, Severity
 from xfer.train.data.splits import leaks, merge_groups
 from xfer.train.data.waves import Waves
 
@@ -44,19 +47,20 @@ class Checked:
     """One a clip; read from the store as they are asked for, so iterate and do not copy."""
     problems: tuple[Problem, ...]
     """Errors first."""
+    good: npt.NDArray[np.bool_]
+    """Which clips can be learned from, (clips,)."""
 
     def usable(self) -> DataSet:
         """The data set without the clips that cannot be learned from.
 
         Raises Unusable where nothing is left.
         """
-        good = tuple(clip for clip, facts in zip(self.data.clips, self.facts, strict=True) if facts.fault is None)
-        if not good:
+        if not self.good.any():
             first = next(problem.message for problem in self.problems if problem.left_out)
             raise Unusable(
                 f"{self.data.name}: none of its {len(self.data.clips)} recordings can be used; the first: {first}"
             )
-        return self.data.with_clips(good)
+        return self.data.with_clips(tuple(clip for clip, good in zip(self.data.clips, self.good, strict=True) if good))
 
 
 def check(
@@ -75,14 +79,20 @@ def check(
     faults = fill(store, data.clips, rates, workers=workers, progress=lambda done, of: tell("decoding", done, of))
     facts = KnownFacts(store, data.clips, faults)
     problems = list(data.problems)
-    problems += _of_recordings(data.clips, facts)
-    copies = _copies(data.clips, facts, store, rates, tell)
+    good = np.zeros(len(data.clips), dtype=np.bool_)
+    prints: list[bytes] = []
+    for index, (clip, seen) in enumerate(zip(data.clips, facts, strict=True)):
+        good[index] = seen.fault is None
+        if seen.fault is None:
+            prints.append(seen.print)
+        problems += _of_recording(clip, seen)
+    copies = _copies(data.clips, np.flatnonzero(good), prints, _samples(store, rates), tell)
     problems += [_duplicate(data.clips, group) for group in copies]
     merged = merge_groups(data, copies)
     problems += leaks(merged)
-    problems += _of_classes(data)
+    problems += _of_classes(merged)
     problems.sort(key=lambda problem: problem.severity != "error")
-    return Checked(merged, facts, tuple(problems))
+    return Checked(merged, facts, tuple(problems), good)
 
 
 class KnownFacts(Sequence[Facts]):
@@ -124,28 +134,23 @@ def name_of(clip: Clip) -> str:
     return f"{inside} from {clip.offset:g} s" if clip.offset else inside
 
 
-def _of_recordings(clips: Sequence[Clip], facts: Sequence[Facts]) -> Iterator[Problem]:
-    for clip, seen in zip(clips, facts, strict=True):
-        name, paths = name_of(clip), (_path(clip),)
-        if seen.fault is not None:
-            severity = "warning" if seen.fault == "short" else "error"
-            yield Problem(seen.fault, severity, paths, seen.message.replace("{path}", name))  # type: ignore[arg-type]
-            continue
-        for note in seen.notes:
-            yield Problem("truncated", "warning", paths, f"{name}: {note}")
-        if seen.clipped > CLIPPED_SHARE:
-            yield Problem("clipped", "warning", paths, f"{name} is clipped: {seen.clipped:.1%} of it is flat tops")
+def _of_recording(clip: Clip, seen: Facts) -> Iterator[Problem]:
+    name, paths = name_of(clip), (_path(clip),)
+    if seen.fault is not None:
+        severity: Severity = "warning" if seen.fault == "short" else "error"
+        yield Problem(seen.fault, severity, paths, seen.message.replace("{path}", name))
+        return
+    for note in seen.notes:
+        yield Problem("truncated", "warning", paths, f"{name}: {note}")
+    if seen.clipped > CLIPPED_SHARE:
+        yield Problem("clipped", "warning", paths, f"{name} is clipped: {seen.clipped:.1%} of it is flat tops")
 
 
-def _copies(
-    clips: Sequence[Clip], facts: Sequence[Facts], store: Store, rates: tuple[int, ...], tell: Progress
-) -> list[tuple[int, ...]]:
-    """Clips that hold one sound, as indices."""
-    usable = [index for index, seen in enumerate(facts) if seen.fault is None]
+def _samples(store: Store, rates: tuple[int, ...]) -> Callable[[Clip], tuple[Samples, int]]:
+    """How the samples of a clip come to be compared: from the store where they are in it, else decoded."""
     waves = Waves(rates[0], store) if rates else None
 
-    def samples(which: int) -> tuple[Samples, int]:
-        clip = clips[usable[which]]
+    def samples(clip: Clip) -> tuple[Samples, int]:
         if waves is not None:
             return waves.samples(clip), waves.rate
         with on_disk(clip.path, clip.member) as path:
@@ -154,12 +159,23 @@ def _copies(
         last = None if clip.duration is None else first + round(clip.duration * whole.rate)
         return whole.samples[first:last], whole.rate
 
+    return samples
+
+
+def _copies(
+    clips: Sequence[Clip],
+    usable: npt.NDArray[np.intp],
+    prints: Sequence[bytes],
+    samples: Callable[[Clip], tuple[Samples, int]],
+    tell: Progress,
+) -> list[tuple[int, ...]]:
+    """Clips that hold one sound, as indices into `clips`."""
     found = find_copies(
-        [facts[index].print for index in usable],
-        samples,
+        prints,
+        lambda which: samples(clips[usable[which]]),
         progress=lambda done, of: tell("comparing", done, of),
     )
-    return [tuple(usable[which] for which in group) for group in found]
+    return [tuple(int(usable[which]) for which in group) for group in found]
 
 
 def _duplicate(clips: Sequence[Clip], group: tuple[int, ...]) -> Problem:
@@ -170,21 +186,25 @@ def _duplicate(clips: Sequence[Clip], group: tuple[int, ...]) -> Problem:
     if len(labels) > 1:
         told += f" under {len(labels)} labels ({', '.join(labels)}): one of them is wrong"
     else:
-        told += ": training keeps them on one side; delete all but one to count it once"
+        told += ": they count as one group"
     return Problem("duplicate", "error", tuple(_path(clips[index]) for index in group), told)
 
 
 def _of_classes(data: DataSet) -> Iterator[Problem]:
     examples: dict[str, Clip] = {}
-    groups: dict[str, set[str]] = defaultdict(set)
+    origins: dict[str, set[str]] = defaultdict(set)
+    sides: dict[str, set[str | None]] = defaultdict(set)
     for clip in data.clips:
         examples.setdefault(clip.label, clip)
-        if len(groups[clip.label]) < 2:
-            groups[clip.label].add(clip.group)
+        sides[clip.label].add(clip.split)
+        if len(origins[clip.label]) < 2:
+            origins[clip.label].add(clip.group)
     counts = data.counts()
     for label in data.labels:
         path = (_path(examples[label]),)
-        if counts[label] == 1 or len(groups[label]) < 2:
+        if {"train", "validation"} <= sides[label] and counts[label] >= FEW_CLIPS:
+            continue  # the publisher's split validates it
+        if len(origins[label]) < 2 and not {"train", "validation"} <= sides[label]:
             held = "one clip" if counts[label] == 1 else f"{counts[label]} clips of one origin"
             yield Problem("few", "error", path, f"class {label!r} has {held}: nothing is left to validate it with")
         elif counts[label] < FEW_CLIPS:
