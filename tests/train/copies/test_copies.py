@@ -113,9 +113,10 @@ def test_a_loop_in_two_tracks_is_no_copy() -> None:
 
 
 def test_two_cuts_that_share_less_than_most_are_no_copies() -> None:
-    whole = melody(1, 6.0)
-    assert not same((whole[: 4 * RATE], RATE), (whole[2 * RATE :], RATE))
-    assert same((whole[: 5 * RATE], RATE), (whole[RATE // 2 :], RATE))
+    whole = melody(1, 7.0)
+    for late in (RATE * 14 // 10, 2 * RATE, 3 * RATE):
+        assert not same((whole[: 4 * RATE], RATE), (whole[late : late + 4 * RATE], RATE))
+    assert same((whole[: 4 * RATE], RATE), (whole[RATE // 2 : RATE // 2 + 4 * RATE], RATE))
 
 
 def test_what_sounds_in_the_rests_of_a_loop_counts() -> None:
