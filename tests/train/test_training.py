@@ -41,7 +41,7 @@ def tones(tmp_path_factory):
 def small(root, *settings: str):
     recipe = default_recipe("sound", "convnet")
     recipe = replace(recipe, data=replace(recipe.data, path=str(root), validation_share=0.3))
-    plain = ["windows.short=tile", "windows.background=no"]  # two classes and no third, at two windows a second
+    plain = ["windows.short=tile", "windows.background=no"]  # two classes, no third
     return with_settings(recipe, ["fit.batch=4", "fit.epochs=2", "fit.crops_per_clip=1", *plain, *settings])
 
 

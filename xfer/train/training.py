@@ -145,14 +145,15 @@ def build(recipe: Recipe, data: DataSet) -> Net:
 
 
 def about(data: DataSet, waves: Waves, recipe: Recipe) -> dict[str, Any]:
-    """What checkpoint and card say of the data."""
+    """What checkpoint and card say of the data; clips beyond `data.clips_per_class` are on no side and count not."""
+    used = [clip for clip in data.clips if clip.split]
     return {
         "name": data.name,
         "layout": data.layout,
         "synthetic": data.synthetic,
         "classes": len(data.labels),
-        "clips": len(data.clips),
-        "hours": round(seconds(waves, data.clips) / 3600, 4),
+        "clips": len(used),
+        "hours": round(seconds(waves, used) / 3600, 4),
         "licence": recipe.data.licence or data.licence,
         "attribution": recipe.data.attribution or data.attribution,
     }
