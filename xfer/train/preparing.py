@@ -90,5 +90,8 @@ def _tell(problems: Sequence[Problem], left_out: int, path: str, warn: Callable[
         warn(f"{'left out' if problem.left_out else problem.severity}: {problem.message}")
     if len(problems) > SHOWN:
         warn(f"... and {len(problems) - SHOWN} more; all of them: xfer data {path}".rstrip())
+    if any(problem.kind == "leak" for problem in problems):
+        warn("what is known of a group from one side helps on the other, so scores come out too good;")
+        warn("to split by group instead: --set data.scheme=group")
     if left_out:
         warn(f"{left_out} recordings are left out; training goes on without them")

@@ -60,8 +60,7 @@ def _leak(group: str, sides: dict[str, list[Clip]]) -> Problem:
         "leak",
         "error",
         tuple(paths),
-        f"group {group!r} stands in {where}: what is learned of it in one is known in the other, so scores come out "
-        "too good; move its clips to one side, or let xfer split by group (data.scheme=group)",
+        f"group {group!r} stands in {where}",
     )
 
 
