@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from xfer.train.data.ahead import ahead
 from xfer.train.data.clips import Clip, DataSet, Split
 from xfer.train.data.waves import Waves
 from xfer.train.data.windows import Grid, evaluation_windows, training_batches, training_steps
@@ -35,7 +36,7 @@ def evaluate(
     scores: list[Tensor] = []
     owners: list[np.ndarray[Any, np.dtype[np.int64]]] = []
     with torch.no_grad():
-        for windows, owner in evaluation_windows(waves, clips, grid, EVALUATION_BATCH):
+        for windows, owner in ahead(lambda: evaluation_windows(waves, clips, grid, EVALUATION_BATCH)):
             scores.append(net(torch.from_numpy(windows).to(device)).logits.softmax(dim=1).cpu())
             owners.append(owner)
     return measure(torch.cat(scores).double().numpy(), np.concatenate(owners), targets_of(clips, labels), labels)
@@ -81,9 +82,8 @@ class WholeNet:
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Crops (n, length) and targets (n,)."""
-        for windows, targets in training_batches(
-            self._waves, self._clips, self._targets, self._crops, epoch, self._batch
-        ):
+        what = (self._waves, self._clips, self._targets, self._crops, epoch, self._batch)
+        for windows, targets in ahead(lambda: training_batches(*what)):
             yield torch.from_numpy(windows).to(self._device), torch.from_numpy(targets).to(self._device)
 
     def logits(self, inputs: Tensor) -> Tensor:
