@@ -212,7 +212,7 @@ def untouched(clips: list[tuple[str, Sound]]) -> tuple[list[tuple[int, ...]], li
     prints = [fingerprint(*sound) for _, sound in clips]
     speed = seconds / (time.process_time() - began)
     groups = find_copies(prints, [sound for _, sound in clips].__getitem__)
-    return groups, brute_force(clips), sum(1 for _ in candidates(prints)), speed
+    return groups, brute_force(clips), len(candidates(prints)), speed
 
 
 def scale(prints: list[bytes], counts: tuple[int, ...] = (1_000, 10_000, 100_000)) -> list[str]:
@@ -229,7 +229,7 @@ def scale(prints: list[bytes], counts: tuple[int, ...] = (1_000, 10_000, 100_000
             many.append(Print(held.codes ^ turned, held.at).to_bytes())
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.process_time()
-        found = sum(1 for _ in candidates(many))
+        found = len(candidates(many))
         spent = time.process_time() - began
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         codes = sum(map(len, many)) // 6

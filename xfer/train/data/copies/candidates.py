@@ -3,11 +3,15 @@
 All codes are sorted; equal codes stand side by side, in the order of their clips. A code that n clips share would give
 n² / 2 pairs, so each entry is joined with its next `NEIGHBOURS` only. Copies lose nothing by that: a thousand copies of
 one sound share many codes, and in each stand in the same order, so a chain joins them all.
+
+Among many clips of one kind some share a code or two by chance. So only the `PAIRS_A_CLIP` surest pairs a clip are
+looked at more closely, in number, not each clip's own: there, at the offset of the shared codes, the codes of copies
+that stand at one time nearly all differ in few signs, and those of other clips in half of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,42 +22,60 @@ NEIGHBOURS = 8
 """Entries of one code with which an entry is paired."""
 SAME_OFFSET = 5
 """Steps of 4 ms by which the offsets of two shared codes may differ."""
-VOTES = 2
-"""Shared codes at one offset that make a candidate."""
+PAIRS_A_CLIP = 20
+"""Pairs that are looked at more closely, for each clip there is; those with most shared codes."""
 PAIRS_AT_ONCE = 2_000_000
-"""Pairs of entries that are looked at together: about 50 MB."""
+"""Pairs of entries that are counted together: about 100 MB."""
+SAME_TIME = 4
+"""Steps of 4 ms within which two codes stand at one time."""
+NEAR_SIGNS = 7
+"""Signs of 32 in which the codes of copies at one time may differ; chance: 16."""
+NEAR_SHARE, NEAR_LEAST = 0.4, 2
+"""Share of codes at one time, and number of them, that must be so near: of copies 0.6 and more are, of others 0.2."""
 
 Ints = npt.NDArray[np.int64]
+Pairs = npt.NDArray[np.int32]
+"""Rows of clip, later clip, votes, offset in steps; shape (n, 4)."""
 
 
-def candidates(prints: Iterable[bytes]) -> Iterator[tuple[int, int, int]]:
-    """Pairs (i, j), i < j, that share codes at one offset, and how many; each pair once.
+def candidates(prints: Iterable[bytes]) -> list[tuple[int, int, int]]:
+    """Pairs (i, j), i < j, that may be copies, and how many codes they share at one offset; the surest first.
 
-    Memory: 10 bytes a code (128 a clip at most up to 30 s) and as much again while sorting, then `PAIRS_AT_ONCE`.
+    Memory beside the prints: 20 bytes a code (a clip of up to 30 s has at most 128), 16 bytes for each of
+    2 * `PAIRS_A_CLIP` pairs a clip, and what `PAIRS_AT_ONCE` needs.
     """
-    codes, at, clip = _entries(prints)
-    order = np.lexsort((clip, codes))
-    codes, at, clip = codes[order], at[order], clip[order]
-    del order
-    first = np.flatnonzero(codes[1:] == codes[:-1])  # entries that have a next one of the same code
-    if len(first) == 0:
-        return
-    # Blocks are of first clips, so that all votes of a pair are in one block.
-    low = clip[first]
-    by_clip = np.argsort(low, kind="stable")
-    first = first[by_clip]
-    bounds = np.flatnonzero(np.diff(low[by_clip], prepend=-1))
-    start = 0
-    per_block = max(1, PAIRS_AT_ONCE // NEIGHBOURS)
-    while start < len(first):
-        after = np.searchsorted(bounds, start + per_block)
-        stop = int(bounds[after]) if after < len(bounds) else len(first)
-        yield from _voted(codes, at, clip, first[start:stop])
-        start = stop
+    held = list(prints)
+    codes, at, clip = _entries(held)
+    surest = np.zeros((0, 4), np.int32)
+    most = PAIRS_A_CLIP * len(held)
+    for first in _blocks(codes, clip):
+        surest = np.concatenate([surest, _voted(codes, at, clip, first)])
+        if len(surest) > 2 * most:
+            surest = _surest(surest, most)
+    found = []
+    for low, high, votes, offset in _surest(surest, most).tolist():
+        if near(Print.from_bytes(held[low]), Print.from_bytes(held[high]), offset):
+            found.append((low, high, votes))
+    return found
 
 
-def _entries(prints: Iterable[bytes]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16], npt.NDArray[np.int32]]:
-    """All codes, their times and their clips, each code of a clip once; shape (n,) each."""
+def near(one: Print, other: Print, offset: int) -> bool:
+    """Whether codes that stand at one time, the second print's being `offset` steps later, are mostly near."""
+    order = np.argsort(other.at, kind="stable")
+    there = other.at[order].astype(np.int64)
+    wanted = (one.at.astype(np.int64) + offset) % 65_536
+    after = np.minimum(np.searchsorted(there, wanted), len(there) - 1)
+    before = np.maximum(after - 1, 0)
+    closest = np.where(np.abs(there[after] - wanted) <= np.abs(there[before] - wanted), after, before)
+    together = np.abs(there[closest] - wanted) <= SAME_TIME
+    differ = one.codes[together] ^ other.codes[order[closest[together]]]
+    signs = np.unpackbits(np.ascontiguousarray(differ).view(np.uint8)).reshape(-1, 32).sum(axis=1)
+    count = int((signs <= NEAR_SIGNS).sum())
+    return count >= NEAR_LEAST and count >= NEAR_SHARE * len(signs)
+
+
+def _entries(prints: list[bytes]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16], npt.NDArray[np.int32]]:
+    """All codes, sorted, their times and their clips, each code of a clip once; shape (n,) each."""
     codes, at, counts = [np.zeros(0, np.uint32)], [np.zeros(0, np.uint16)], []
     for data in prints:
         held = Print.from_bytes(data)
@@ -63,13 +85,29 @@ def _entries(prints: Iterable[bytes]) -> tuple[npt.NDArray[np.uint32], npt.NDArr
         at.append(held.at[where])
         counts.append(len(kept))
     clip = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    return np.concatenate(codes), np.concatenate(at), clip
+    every, times = np.concatenate(codes), np.concatenate(at)
+    order = np.argsort(every, kind="stable")  # clips stay in order within a code
+    return every[order], times[order], clip[order]
+
+
+def _blocks(codes: npt.NDArray[np.uint32], clip: npt.NDArray[np.int32]) -> Iterable[Ints]:
+    """Entries that have a next one of the same code, in blocks; those of one clip are in one block, and so are all
+    votes of a pair, which stand with its first clip."""
+    first = np.flatnonzero(codes[1:] == codes[:-1])
+    first = first[np.argsort(clip[first], kind="stable")]
+    begins = np.flatnonzero(np.diff(clip[first], prepend=-1))
+    start = 0
+    while start < len(first):
+        after = np.searchsorted(begins, start + PAIRS_AT_ONCE // NEIGHBOURS)
+        stop = int(begins[after]) if after < len(begins) else len(first)
+        yield first[start:stop]
+        start = stop
 
 
 def _voted(
     codes: npt.NDArray[np.uint32], at: npt.NDArray[np.uint16], clip: npt.NDArray[np.int32], first: Ints
-) -> Iterator[tuple[int, int, int]]:
-    """Pairs of clips with enough shared codes at one offset among the pairs that begin with the entries `first`."""
+) -> Pairs:
+    """The pairs of clips that begin with the entries `first`, each with its votes at the offset that has most."""
     lows, highs, offsets = [], [], []
     for step in range(1, NEIGHBOURS + 1):
         first = first[first + step < len(codes)]
@@ -84,9 +122,12 @@ def _voted(
     pair = np.cumsum((np.diff(low, prepend=-1) != 0) | (np.diff(high, prepend=-1) != 0))
     key = pair * (1 << 20) + offset
     votes = np.searchsorted(key, key + SAME_OFFSET, side="right") - np.arange(len(key))
-    begins = np.flatnonzero(np.diff(pair, prepend=0))
-    if len(begins):
-        best = np.maximum.reduceat(votes, begins)
-        enough = best >= VOTES
-        at_begin = begins[enough]
-        yield from zip(low[at_begin].tolist(), high[at_begin].tolist(), best[enough].tolist(), strict=True)
+    best = np.lexsort((-votes, pair))
+    best = best[np.diff(pair[best], prepend=0) != 0]
+    return np.stack([low[best], high[best], votes[best], offset[best] + SAME_OFFSET // 2], axis=1).astype(np.int32)
+
+
+def _surest(pairs: Pairs, most: int) -> Pairs:
+    """The `most` pairs with most votes, those first; equal ones in the order of their clips."""
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], -pairs[:, 2]))
+    return pairs[order[:most]]

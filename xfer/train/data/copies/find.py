@@ -34,9 +34,7 @@ def find_copies(
     their rate in Hz, and is asked for candidates only. `progress(done, all)` counts candidate pairs. What `samples`
     raises passes through.
     """
-    pairs = list(candidates(prints))
-    # Surest first: what they join need not be compared again.
-    pairs.sort(key=lambda pair: (-pair[2], pair[0], pair[1]))
+    pairs = candidates(prints)  # the surest first: what they join need not be compared again
     groups = _Groups()
     kept: OrderedDict[int, Prepared] = OrderedDict()
 
