@@ -71,7 +71,7 @@ def prepare(
     say(f"train {len(data.of('train'))} clips ({minutes:.1f} min), {held}")
     recipe, framed, more = framing.settle_windows(recipe, data, waves)
     problems = (*checked.problems, *more)
-    _tell(problems, len(found.clips) - len(data.clips), recipe.data.path, warn)
+    _tell(problems, len(found.clips) - len(data.clips), len(found.clips), recipe.data.path, warn)
     return Prepared(framed, data, waves, recipe, problems)
 
 
@@ -85,7 +85,7 @@ def _refuse_unlearnable(data: DataSet) -> None:
         )
 
 
-def _tell(problems: Sequence[Problem], left_out: int, path: str, warn: Callable[[str], None]) -> None:
+def _tell(problems: Sequence[Problem], left_out: int, clips: int, path: str, warn: Callable[[str], None]) -> None:
     for problem in problems[:SHOWN]:
         warn(f"{'left out' if problem.left_out else problem.severity}: {problem.message}")
     if len(problems) > SHOWN:
@@ -94,4 +94,4 @@ def _tell(problems: Sequence[Problem], left_out: int, path: str, warn: Callable[
         warn("what is known of a group from one side helps on the other, so scores come out too good;")
         warn("to split by group instead: --set data.scheme=group")
     if left_out:
-        warn(f"{left_out} recordings are left out; training goes on without them")
+        warn(f"{left_out} of {clips} recordings are left out; training goes on without them")
