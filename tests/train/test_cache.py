@@ -217,6 +217,17 @@ def test_two_processes_fill_one_cache_at_once(tmp_path):
         assert right(store, clips)
 
 
+def test_a_script_without_a_main_guard_may_use_several_workers(tmp_path):
+    make_clips(tmp_path / "data", 70, 0.1)
+    script = tmp_path / "script.py"
+    script.write_text(KILLED.replace("workers=1", "workers=2"))
+    command = [sys.executable, str(script), str(tmp_path / "data"), str(tmp_path / "cache")]
+    told = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=told)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "70"
+
+
 def test_several_workers_find_what_one_finds(tmp_path):
     clips = make_clips(tmp_path / "data", 70, 0.1)
     (tmp_path / "data" / "0007.wav").write_text("no recording\n")

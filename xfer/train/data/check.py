@@ -106,6 +106,11 @@ class KnownFacts(Sequence[Facts]):
     def __len__(self) -> int:
         return len(self._clips)
 
+    def __iter__(self) -> Iterator[Facts]:
+        with self._store.reading():
+            for index in range(len(self)):
+                yield self[index]
+
     @overload
     def __getitem__(self, index: int) -> Facts: ...
     @overload

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,15 +51,16 @@ def fill(
     files = _files(clips)
     faults: list[Inspected] = []
     wanted: list[_Wanted] = []
-    for (path, member), stretches in files.items():
-        job = Job(path, member, tuple(stretches), rates)
-        try:
-            stamp = stamp_of(path)
-        except OSError:
-            faults.append(inspect(job))  # says what is wrong with it
-            continue
-        if (missing := _missing(store, job, stamp)) is not None:
-            wanted.append(_Wanted(missing, stamp))
+    with store.reading():
+        for (path, member), stretches in files.items():
+            job = Job(path, member, tuple(stretches), rates)
+            try:
+                stamp = stamp_of(path)
+            except OSError:
+                faults.append(inspect(job))  # says what is wrong with it
+                continue
+            if (missing := _missing(store, job, stamp)) is not None:
+                wanted.append(_Wanted(missing, stamp))
     done = len(files) - len(wanted)
     if progress:
         progress(done, len(files))
@@ -109,9 +109,11 @@ def _inspected(wanted: list[_Wanted], workers: int | None) -> Iterator[tuple[_Wa
         for each in wanted:
             yield each, inspect(each.job)
         return
-    # spawn: a fork of a process with torch's threads in it may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_quiet) as pool:
+    # Not multiprocessing's pools: a fork of a process with torch's threads in it may hang, and a spawned worker runs
+    # the caller's main script again, which fails where that has no guard.
+    from loky import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(count, initializer=_quiet) as pool:
         waiting: deque[tuple[_Wanted, Future[Inspected]]] = deque()
         try:
             for each in wanted:

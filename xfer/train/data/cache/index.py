@@ -13,7 +13,8 @@ import sqlite3
 import sys
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,18 @@ class Index:
     def close(self) -> None:
         """Close it; what is not committed is dropped."""
         self._base.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Many questions in a row: locking the file for each costs more than all the rest of it."""
+        if self._base.in_transaction:
+            yield
+            return
+        self._base.execute("begin")
+        try:
+            yield
+        finally:
+            self._base.commit()
 
     def commit(self) -> None:
         """Keep all that was put since the last commit."""

@@ -17,6 +17,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
@@ -84,6 +85,10 @@ class Store:
         if self._writing:
             self._writing.close()
         self._maps.clear()
+
+    def reading(self) -> AbstractContextManager[None]:
+        """While many questions are asked in a row and nothing is put."""
+        return self._index.reading()
 
     def file(self, path: Path, member: str, stamp: Stamp) -> Bytes | None:
         """What an unchanged file holds; None: unknown."""
