@@ -56,6 +56,8 @@ def data(
 ) -> int:
     """What is in a data set: layout, classes, hours, splits, and everything wrong with it (exit 1: errors)."""
     console.talk.quiet = quiet
+    if find_spec("loky") is None:
+        raise need_extra("loky", "train")
     how = _how(data, layout, split, fold, folds, clips_per_class, seed)
     _refuse_place(html, folder=False)
     _refuse_place(shards, folder=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import soundfile
 
-from xfer.runtime.audio import Samples, load, mono, named, resample
+from xfer.runtime.audio import Samples, mono, named, resample
 from xfer.runtime.chatter import captured
 
 MARGIN_SECONDS = 0.05
@@ -20,10 +20,10 @@ SEEKABLE = {"WAV", "WAVEX", "FLAC", "AIFF", "AU", "CAF", "W64", "RF64"}
 """Formats in which libsndfile seeks to the very sample. In MP3 and Ogg it may land elsewhere: these are read onward."""
 
 
-def stretch(path: Path, rate: int, start: int, count: int) -> Samples:
+def stretch(path: Path, rate: int, start: int, count: int) -> Samples | None:
     """Samples `start` to `start + count` of a file at `rate` Hz, (count,); fewer at its end.
 
-    Raises FileNotThere and Unusable as `runtime.audio.load` does.
+    None where the file must be decoded from its beginning: its format cannot be sought in, or it is broken.
     """
     with captured([]):
         try:
@@ -31,7 +31,7 @@ def stretch(path: Path, rate: int, start: int, count: int) -> Samples:
         except (soundfile.LibsndfileError, RuntimeError, TypeError):
             about = None
     if about is None or about.format not in SEEKABLE:
-        return load(path, rate).samples[start : start + count]
+        return None
     first, last, skip = _source(start, count, about.samplerate, rate)
     with captured([]):
         last = min(last, about.frames)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,9 @@ from xfer.train.data.cache.store import Store, Values, join, stamp_of
 from xfer.train.data.clips import Clip
 from xfer.train.data.decoding import on_disk
 from xfer.train.data.straight import stretch
+
+RECENT_BYTES = 100_000_000
+"""Decoded files that are held where there is no cache: over half an hour of sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +30,17 @@ class _File:
 
 
 class Waves:
-    """Samples of clips at `rate` Hz; nothing is held in memory but where they lie."""
+    """Samples of clips at `rate` Hz.
+
+    What is held in memory is where they lie, and a few decoded files of formats that cannot be sought in.
+    """
 
     def __init__(self, rate: int, store: Store | None = None) -> None:
         """Without a store, every request reads the file."""
         self.rate = rate
         self._store = store
         self._files: dict[tuple[Path, str], _File] = {}
+        self._recent: OrderedDict[tuple[Path, str], Samples] = OrderedDict()
 
     def length(self, clip: Clip) -> int:
         """How many samples a clip has.
@@ -57,12 +65,25 @@ class Waves:
                 return found
             self._store.forget(file.digest, self.rate)
             self._files[clip.path, clip.member] = replace(file, rows=())
-        with on_disk(clip.path, clip.member) as path:
-            return stretch(path, self.rate, begin, count)
+        return self._straight(clip, begin, count)
 
     def samples(self, clip: Clip) -> Samples:
         """All samples of a clip, (n,). Raises as `window` does."""
         return self.window(clip, 0, self.length(clip))
+
+    def _straight(self, clip: Clip, begin: int, count: int) -> Samples:
+        """Samples from the file itself; what had to be decoded whole is held for a while, since neighbours follow."""
+        key = (clip.path, clip.member)
+        if key not in self._recent:
+            with on_disk(clip.path, clip.member) as path:
+                found = stretch(path, self.rate, begin, count)
+                if found is not None:
+                    return found
+                self._recent[key] = load(path, self.rate).samples
+        self._recent.move_to_end(key)
+        while len(self._recent) > 1 and sum(samples.nbytes for samples in self._recent.values()) > RECENT_BYTES:
+            self._recent.popitem(last=False)
+        return self._recent[key][begin : begin + count].copy()
 
     def _span(self, clip: Clip) -> tuple[int, int]:
         """First and one past the last sample of the clip in its file."""
