@@ -36,6 +36,8 @@ CLIPS = 50
 """Clips of a folder that are changed."""
 BESIDE = 200
 """Clips of the folder, these among them, beside which the copies are put."""
+SHOWN = 20
+"""Pairs that only brute force calls alike, the likest, that are printed."""
 ALIKE = 0.5
 """Correlation over the overlap from which brute force calls two clips one sound."""
 OVERLAP = 0.8
@@ -243,9 +245,11 @@ def measure(name: str, clips: list[tuple[str, Sound]]) -> dict[str, Any]:
     groups, oracle, compared, speed = untouched(clips)
     ours = {(a, b) for group in groups for a in group for b in group if a < b}
     theirs = {(a, b): value for a, b, value in oracle}
-    for pair in sorted(ours ^ set(theirs)):
-        who = "only xfer" if pair in ours else f"only brute force ({theirs[pair]:.2f})"
-        print(f"{name}: {who}: {clips[pair[0]][0]} {clips[pair[1]][0]}", flush=True)
+    for one, other in sorted(ours - set(theirs)):
+        print(f"{name}: only xfer: {clips[one][0]} {clips[other][0]}", flush=True)
+    others = sorted(((value, pair) for pair, value in theirs.items() if pair not in ours), reverse=True)
+    for value, (one, other) in others[:SHOWN]:
+        print(f"{name}: only brute force ({value:.2f}): {clips[one][0]} {clips[other][0]}", flush=True)
     for group in groups:
         print(f"{name}: copies: {' '.join(clips[index][0] for index in group)}", flush=True)
     return {
@@ -257,6 +261,8 @@ def measure(name: str, clips: list[tuple[str, Sound]]) -> dict[str, Any]:
         "pairs": len(ours),
         "brute_force": len(theirs),
         "both": len(ours & set(theirs)),
+        "least": f"{min((theirs[pair] for pair in ours & set(theirs)), default=0):.2f}",
+        "most": f"{max((value for value, _ in others), default=0):.2f}",
         "recall": recall(clips),
         "prints": [data.hex() for data in prints],
     }
@@ -292,12 +298,15 @@ def main() -> None:
         f"The recordings as they are: pairs that are one sound, and pairs of which brute force says so (correlation of "
         f"{ALIKE} over an overlap of {OVERLAP:.0%}).",
         "",
-        "| folder | clips | bytes a print | print, x real time | compared | groups | pairs | brute force | both |",
-        "| --- |" + " --- |" * 8,
+        "| folder | clips | bytes a print | print, x real time | compared | groups | pairs | brute force | both "
+        "| least of both | most of brute force alone |",
+        "| --- |" + " --- |" * 10,
     ]
     for name in names:
         seen = measured[name]
-        counts = " | ".join(str(seen[key]) for key in ("compared", "groups", "pairs", "brute_force", "both"))
+        counts = " | ".join(
+            str(seen[key]) for key in ("compared", "groups", "pairs", "brute_force", "both", "least", "most")
+        )
         lines.append(f"| {name} | {seen['clips']} | {seen['bytes']:.0f} | {seen['speed']:.0f} | {counts} |")
     prints = [bytes.fromhex(data) for name in names for data in measured[name]["prints"]]
     if not options.only:

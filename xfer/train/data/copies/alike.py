@@ -28,7 +28,7 @@ PIECE = 400
 """Samples: 50 ms."""
 LONGEST_SECONDS = 120
 """What is compared of a longer clip: its beginning."""
-SOUND_RANGE_DB = 25.0
+SOUND_RANGE_DB = 20.0
 """Pieces that are this much below those with half of the clip's energy do not sound."""
 SHARE, SHARE_OF_LONGER = 0.5, 1e-4
 """Of one clip's energy and of the other's, what must lie within both for an alignment to be tried."""

@@ -35,6 +35,8 @@ CONTEXT = 20
 """Frames under one code: 320 ms."""
 STEPS = 4
 """Codes a frame; one every 4 ms."""
+APART = 2
+"""A code that is kept is stronger than those within so many steps: more would only repeat, fewer miss short copies."""
 ORDERS_IN_TIME, ORDERS_IN_FREQUENCY = 4, 8
 CODES = 128
 """Codes kept of a clip of up to `FULL_SECONDS`; a longer one keeps as many more as the square root of its length."""
@@ -118,9 +120,9 @@ def _product(rows: Floats, matrix: Floats) -> Floats:
 
 
 def _local_maxima(strength: Floats) -> npt.NDArray[np.bool_]:
-    """Where a value is above 0 and the largest within a frame to each side."""
+    """Where a value is above 0 and the largest within `APART` steps to each side."""
     largest = strength.copy()
-    for step in range(1, STEPS + 1):
+    for step in range(1, APART + 1):
         largest[step:] = np.maximum(largest[step:], strength[:-step])
         largest[:-step] = np.maximum(largest[:-step], strength[step:])
     return (strength > 0) & (strength >= largest)
