@@ -6,7 +6,7 @@ piece by piece (`alike`). The prints only have to miss nothing, since the wavefo
 another take, a loop that two tracks share, or the same note is no copy.
 
 Not found: copies at another speed or pitch, copies under a louder sound, and copies of which the shorter one holds
-less than 0.15 s of sound.
+less than 0.15 s of sound. Of a clip of over two minutes the beginning is compared.
 """
 
 from xfer.train.data.copies.find import find_copies
