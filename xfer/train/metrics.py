@@ -32,6 +32,29 @@ class Metrics:
         return dict(vars(self))
 
 
+@dataclass(frozen=True)
+class PerClass:
+    """One label, by clip."""
+
+    recall: float
+    precision: float
+    """0 where the label was never answered."""
+    f1: float
+    clips: int
+    """That have this label."""
+
+
+def per_class(answer: Integers, truth: Integers, labels: tuple[str, ...]) -> dict[str, PerClass]:
+    """Recall, precision and F1 of each label that occurs in `truth`; both (clips,)."""
+    found: dict[str, PerClass] = {}
+    for k in np.unique(truth):
+        hits = float(((answer == k) & (truth == k)).sum())
+        there, answered = float((truth == k).sum()), float((answer == k).sum())
+        precision = hits / answered if answered else 0.0
+        found[labels[k]] = PerClass(hits / there, precision, 2 * hits / (there + answered), int(there))
+    return found
+
+
 def clip_scores(window_scores: Scores, clip_of_window: Integers, clips: int) -> Scores:
     """Mean score of each clip's windows: (windows, k), (windows,) -> (clips, k)."""
     total = np.zeros((clips, window_scores.shape[1]))
@@ -47,19 +70,14 @@ def measure(window_scores: Scores, clip_of_window: Integers, truth: Integers, la
     by_clip = clip_scores(window_scores, clip_of_window, len(truth))
     answer = by_clip.argmax(axis=1)
     window_truth = truth[clip_of_window]
-    recall: dict[str, float] = {}
-    f1: list[float] = []
-    for k in np.unique(truth):
-        hits = float(((answer == k) & (truth == k)).sum())
-        recall[labels[k]] = hits / float((truth == k).sum())
-        f1.append(2 * hits / float((truth == k).sum() + (answer == k).sum()))
+    classes = per_class(answer, truth, labels)
     picked = window_scores[np.arange(len(window_truth)), window_truth]
     return Metrics(
         clips=len(truth),
         windows=len(window_truth),
         clip_accuracy=float((answer == truth).mean()),
         window_accuracy=float((window_scores.argmax(axis=1) == window_truth).mean()),
-        macro_f1=float(np.mean(f1)),
+        macro_f1=float(np.mean([each.f1 for each in classes.values()])),
         loss=float(-np.log(np.maximum(picked, 1e-12)).mean()),
-        recall=recall,
+        recall={label: each.recall for label, each in classes.items()},
     )

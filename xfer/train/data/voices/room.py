@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft  # type: ignore[import-untyped]
+import scipy.fft
 
 from .vocal_tract import Singles
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.fft  # type: ignore[import-untyped]
+import scipy.fft
 from numpy.typing import NDArray
 
 from .articulation import CONTROL_RATE, Floats, Tracks
