@@ -92,6 +92,26 @@ def test_models_lists_it(way, home):
     assert (mine["task"], mine["net"], mine["classes"]) == ("sound", "convnet", 2)
 
 
+def test_eval_says_the_same_of_the_checkpoint_and_of_the_file(way, home):
+    run = next(home.glob("runs/sound-convnet-*"))
+    found = []
+    for model in (run, "models/sound.onnx"):
+        done = xfer(home, "eval", model, "data", "--task", "sound", "--side", "all", "--json")
+        assert done.returncode == 0, done.stderr
+        assert "left out" in done.stderr
+        found.append(json.loads(done.stdout))
+    torch_says, onnx_says = found
+    assert "torch" in torch_says["engine"]
+    assert "ONNX Runtime" in onnx_says["engine"]
+    for key in ("clips", "windows", "classes", "clip_accuracy", "clip_accuracy_interval", "macro_f1", "per_class"):
+        assert torch_says[key] == onnx_says[key], key
+    assert torch_says["clips"] == 12
+    shown = xfer(home, "eval", run, "data", "--task", "sound", "--side", "train")
+    assert "clips right" in shown.stdout
+    assert xfer(home, "eval", run, "data", "--side", "tset").returncode == 2
+    assert xfer(home, "eval", "models/none.onnx", "data").returncode == 3
+
+
 def test_transfer_takes_the_net_of_its_source(way, home):
     run = next(home.glob("runs/sound-convnet-*"))
     done = xfer(home, "train", "data", "--from", run, "--transfer", "head", "--epochs", 5, "--out", "moved", "--json")
