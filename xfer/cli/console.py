@@ -94,6 +94,8 @@ class EpochBar:
 
     def tell(self, progress: Any) -> None:
         """Show a `train.fit.Progress`."""
+        if progress.note:
+            warn(progress.note)
         if self._bar is None and is_live() and not talk.quiet:
             self._start()
         where = f"epoch {progress.epoch}/{progress.epochs}"

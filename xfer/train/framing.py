@@ -47,6 +47,7 @@ def crops_of(recipe: Recipe, data: DataSet, waves: Waves) -> Crops:
         background=Background(waves, data, how, net.window, recipe.data.split_seed) if needed else None,
         short=_short(recipe),
         grid=replace(grid_of(recipe), window=length, hop=how.hop or length) if how.training == "grid" else None,
+        balanced=fit.sampling == "balanced",
     )
 
 

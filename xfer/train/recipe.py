@@ -25,6 +25,10 @@ class FitRecipe:
     epochs: int = 30
     batch: int = 16
     """Windows a step."""
+    accumulate: int = 1
+    """In so many pieces a batch goes through the net: less memory, and batch norm sees less at once."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: matrix products of the body in bfloat16; weights, front-end, norms and loss stay in float32."""
     crop: int = 0
     """Samples a training window; 0: the net's window. Only nets whose time axis is free take another."""
     crops_per_clip: int = 1
@@ -38,13 +42,27 @@ class FitRecipe:
     """cosine (warm-up, then down to zero), inverse (1 / (1 + 1e-4 step)) or constant."""
     warmup: float = 0.05
     """Share of all steps in which the learning rate rises (cosine)."""
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     label_smoothing: float = 0.0
+    """Of cross_entropy."""
+    focal_gamma: float = 2.0
+    """Of focal."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: a window counts in inverse proportion to the size of its class."""
+    logit_adjustment: float = 0.0
+    """How far the sizes of the classes are taken out of the decision; 1: fully, 0: not."""
+    sampling: Literal["all", "balanced"] = "all"
+    """balanced: an epoch has as many windows as before, equally many of each class."""
+    average: float = 0.0
+    """Decay a step of the moving average of the weights by which the net is measured and exported; 0: none."""
     gain_db: tuple[float, float] = (-12.0, 6.0)
     """Each crop is made louder or quieter by a random gain from this range."""
     patience: int = 0
     """Stop after so many epochs without a better validation; 0: never."""
     clip_gradient: float = 5.0
     """Largest norm of the gradient; 0: as it comes."""
+    save_seconds: float = 60.0
+    """A checkpoint within an epoch at least so often."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import json
+import platform
 import time
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+import torch
+
 from xfer.runtime.atomic import write_atomically
 from xfer.runtime.errors import FileNotThere, NotThere, Unusable
+from xfer.runtime.selftest import processor_name
 from xfer.train.recipe import Recipe, from_toml
 
 STATES = ("running", "stopped", "finished")
@@ -82,6 +87,18 @@ class Run:
             raise Unusable(
                 f"another training is at work in {self.folder}: wait for it, or choose another --out"
             ) from None
+
+
+def environment(device: torch.device) -> dict[str, str]:
+    """What the weights depend on to the last bit, beside recipe and data."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "processor": processor_name(),
+        "threads": str(torch.get_num_threads()),
+    }
 
 
 def start(recipe: Recipe, out: Path | None) -> Run:

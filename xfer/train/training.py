@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -85,6 +84,7 @@ def _train(
     recipe, data, waves = ready.recipe, ready.data, ready.waves
     net = build(recipe, data)
     run = runs.reopen(resume) if resume else runs.start(recipe, out)
+    began_in: dict[str, str] = run.state().get("environment", {})
     if not resume:
         write_split(ready.split, run.folder / "split.csv")
     if recipe.transfer.method == "head":
@@ -93,11 +93,17 @@ def _train(
     problem = method(Job(net, data, waves, recipe, about(data, waves, recipe), device, listener.say))
     listener.say(f"training {recipe.net} on {_device_name(device)} into {run.folder}")
     try:
-        run.write_state("running", device=str(device), machine=platform.processor() or platform.machine())
+        here = runs.environment(device)
+        changed = [f"{name} {then} then, {here[name]} now" for name, then in began_in.items() if here.get(name) != then]
+        if changed:
+            listener.warn(f"{changed[0]}: the weights will not be bit by bit those of a run that was never stopped")
+        run.write_state("running", device=str(device), environment=here)
         standing = loop.fit(problem, recipe, run, listener.fit, resume=resume is not None)
     except KeyboardInterrupt:
         run.write_state("stopped")
-        where = f"{run.last} holds all finished epochs" if run.last.exists() else "no epoch was finished yet"
+        where = (
+            f"{run.last} holds what was learned until a minute ago" if run.last.exists() else "nothing was saved yet"
+        )
         raise KeyboardInterrupt(f"stopped; {where}; go on with: xfer train --resume {run.folder}") from None
     except (AnswerIsNo, OSError):
         run.write_state("stopped")

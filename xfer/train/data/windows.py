@@ -54,6 +54,8 @@ class Crops:
     """A clip shorter than `length` is repeated, or placed over background, which must be there then."""
     grid: Grid | None = None
     """Cut the windows of this grid instead of random ones."""
+    balanced: bool = False
+    """Equally many windows of each class, as many in all as without."""
 
 
 def crop(waves: Waves, clip: Clip, crops: Crops, epoch: int, index: int, which: int) -> Samples:
@@ -80,19 +82,15 @@ def training_batches(
     crops: Crops,
     epoch: int,
     batch: int,
+    first: int = 0,
 ) -> Iterator[Batch]:
-    """All windows of an epoch in a seeded order: (n, length), (n,).
+    """The windows of an epoch in a seeded order, from the batch `first` on: (n, length), (n,).
 
     A last batch of one is left out: batch statistics of one window say nothing.
     """
-    owners, which = _items(waves, clips, crops)
-    order = np.random.default_rng([crops.seed, epoch]).permutation(len(owners))
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        if len(chosen) < 2 and len(order) > 1:
-            return
+    for chosen in training_items(waves, clips, targets, crops, epoch, batch)[first:]:
         windows, answers = [], []
-        for owner, turn in zip(owners[chosen].tolist(), which[chosen].tolist(), strict=True):
+        for owner, turn in chosen:
             if owner < len(clips):
                 windows.append(_training_window(waves, clips[owner], crops, epoch, owner, turn))
                 answers.append(targets[owner])
@@ -100,6 +98,49 @@ def training_batches(
                 windows.append(background_window(crops, epoch, owner, turn))
                 answers.append(np.int64(_background(crops).target))
         yield np.stack(windows), np.array(answers, dtype=np.int64)
+
+
+def training_items(
+    waves: Waves, clips: Sequence[Clip], targets: npt.NDArray[np.int64], crops: Crops, epoch: int, batch: int
+) -> list[list[tuple[int, int]]]:
+    """What each batch of an epoch is made of: the clip (beyond the last: background only), and which window of it."""
+    owners, which = _items(waves, clips, crops)
+    rng = np.random.default_rng([crops.seed, epoch])
+    if crops.balanced:
+        answers = np.append(targets, -1)[np.minimum(owners, len(targets))]
+        chosen = balanced(answers, rng)
+        owners, which = owners[chosen], which[chosen] + len(which) * _repeats(chosen)
+    else:
+        chosen = rng.permutation(len(owners))
+        owners, which = owners[chosen], which[chosen]
+    items = list(zip(owners.tolist(), which.tolist(), strict=True))
+    batches = [items[start : start + batch] for start in range(0, len(items), batch)]
+    return batches[:-1] if len(batches) > 1 and len(batches[-1]) < 2 else batches
+
+
+def balanced(answers: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """As many places of `answers` (n,) as there are, in random order, each class as often as any other: (n,).
+
+    Of a large class some are left out, those of a small one come several times, all as equally often as can be.
+    """
+    classes = np.unique(answers)
+    quota = np.full(len(classes), len(answers) // len(classes))
+    quota[rng.permutation(len(classes))[: len(answers) % len(classes)]] += 1
+    drawn = []
+    for label, wanted in zip(classes, quota, strict=True):
+        places = np.flatnonzero(answers == label)
+        rounds = [rng.permutation(places) for _ in range(-(-int(wanted) // len(places)))]
+        drawn.append(np.concatenate([*rounds, places[:0]])[:wanted])
+    return np.asarray(rng.permutation(np.concatenate(drawn)))
+
+
+def _repeats(chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How often each place came before, (n,): a window that comes again is cut elsewhere."""
+    order = np.argsort(chosen, kind="stable")
+    _, starts, counts = np.unique(chosen[order], return_index=True, return_counts=True)
+    found = np.empty(len(chosen), dtype=np.int64)
+    found[order] = np.arange(len(chosen)) - np.repeat(starts, counts)
+    return found
 
 
 def training_steps(waves: Waves, clips: Sequence[Clip], crops: Crops, batch: int) -> int:
@@ -161,7 +202,8 @@ def _items(waves: Waves, clips: Sequence[Clip], crops: Crops) -> tuple[npt.NDArr
 def _training_window(waves: Waves, clip: Clip, crops: Crops, epoch: int, index: int, which: int) -> Samples:
     if crops.grid is None:
         return crop(waves, clip, crops, epoch, index, which)
-    start = grid_starts(waves.length(clip), crops.grid)[which]
+    starts = grid_starts(waves.length(clip), crops.grid)
+    start = starts[which % len(starts)]
     rng = np.random.default_rng([crops.seed, epoch, index, which])
     return _at_random_gain(grid_window(waves, clip, start, crops.grid), crops, rng)
 

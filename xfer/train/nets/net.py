@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from xfer.train.nets.frontends import Frontend
@@ -52,9 +53,19 @@ class Net(nn.Module):
             features = stage(features)
             yield name, features
 
+    def _heard(self, wave: Tensor) -> Tensor:
+        """The front-end's output; in float32 also where the body computes in less: its sums are long and its range
+        wide."""
+        if not torch.is_autocast_enabled(wave.device.type):
+            features: Tensor = self.frontend(wave)
+            return features
+        with torch.autocast(wave.device.type, enabled=False):
+            features = self.frontend(wave.float())
+            return features
+
     def forward(self, wave: Tensor) -> Outputs:
         """Shape: (n, window) -> logits (n, classes), embedding (n, embedding_size)."""
-        *_, (_, last) = self.walk(self.frontend(wave))
+        *_, (_, last) = self.walk(self._heard(wave))
         embedding = self.embed(last)
         return Outputs(self.head(embedding), embedding)
 

@@ -17,14 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from xfer.train.data.check import name_of
 from xfer.train.data.clips import Split
-from xfer.train.data.windows import background_window, crop, evaluation_windows
+from xfer.train.data.windows import background_window, balanced, crop, evaluation_windows
 from xfer.train.framing import crops_of, grid_of
 from xfer.train.metrics import Metrics, measure
-from xfer.train.transfer.whole import EVALUATION_BATCH, Job, targets_of
+from xfer.train.transfer.whole import EVALUATION_BATCH, Job, Targets, targets_of
 
-Targets = np.ndarray[Any, np.dtype[np.int64]]
-"""The label's index of each window or clip, (n,)."""
 EVERY_SECONDS = 20.0
 """How often it tells how far the body is."""
 
@@ -58,12 +57,28 @@ class HeadOnly:
         """Batches in an epoch."""
         return math.ceil(len(self._targets) / self._recipe.fit.batch)
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def counts(self) -> Targets:
+        """Stored windows of each label, (labels,)."""
+        return np.bincount(self._targets.cpu().numpy(), minlength=len(self.labels))
+
+    def batches(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Stored embeddings (n, embedding) and targets (n,) in a seeded order."""
-        order = np.random.default_rng([self._recipe.seed, epoch]).permutation(len(self._targets))
-        for start in range(0, len(order), self._recipe.fit.batch):
-            chosen = torch.from_numpy(order[start : start + self._recipe.fit.batch]).to(self._device)
+        order, size = self._order(epoch), self._recipe.fit.batch
+        for start in range(first * size, len(order), size):
+            chosen = torch.from_numpy(order[start : start + size]).to(self._device)
             yield self._embeddings[chosen], self._targets[chosen]
+
+    def names(self, epoch: int, step: int) -> list[str]:
+        """The stored windows of a batch; those of recordings come first in the store, in their order."""
+        chosen = self._order(epoch)[step * self._recipe.fit.batch :][: self._recipe.fit.batch]
+        clips, owners = self._set.of("train"), self._side("train")[1]
+        return [name_of(clips[owners[i]]) if i < len(owners) else "an augmented window" for i in chosen.tolist()]
+
+    def _order(self, epoch: int) -> Targets:
+        rng = np.random.default_rng([self._recipe.seed, epoch])
+        if self._recipe.fit.sampling == "balanced":
+            return balanced(self._targets.cpu().numpy(), rng)
+        return rng.permutation(len(self._targets))
 
     def logits(self, inputs: Tensor) -> Tensor:
         """(n, embedding) -> (n, classes)."""

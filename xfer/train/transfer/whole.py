@@ -11,18 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from xfer.train.data.ahead import ahead
+from xfer.train.data.check import name_of
 from xfer.train.data.clips import Clip, DataSet, Split
 from xfer.train.data.waves import Waves
-from xfer.train.data.windows import Grid, evaluation_windows, training_batches, training_steps
+from xfer.train.data.windows import Grid, evaluation_windows, training_batches, training_items, training_steps
 from xfer.train.framing import crops_of, grid_of
 from xfer.train.metrics import Metrics, measure
 from xfer.train.nets import Net
 from xfer.train.recipe import Recipe
 
 EVALUATION_BATCH = 8
+Targets = np.ndarray[Any, np.dtype[np.int64]]
+"""A label's index for each of something, (n,)."""
 
 
-def targets_of(clips: Sequence[Clip], labels: tuple[str, ...]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def targets_of(clips: Sequence[Clip], labels: tuple[str, ...]) -> Targets:
     """The label's index for each clip, (clips,)."""
     place = {label: index for index, label in enumerate(labels)}
     return np.array([place[clip.label] for clip in clips], dtype=np.int64)
@@ -76,15 +79,29 @@ class WholeNet:
         """The whole net, in training mode."""
         return self.net.train()
 
+    def counts(self) -> Targets:
+        """Windows of each label in an epoch, (labels,); balanced sampling is not counted in."""
+        counts = np.bincount(self._targets, minlength=len(self.labels))
+        background = self._crops.background
+        if background is not None and background.target >= 0:
+            per_clip = max(1, self._crops.per_clip)
+            counts[background.target] += round(background.count(len(self._clips) * per_clip) / per_clip)
+        return counts
+
     def steps(self) -> int:
         """Batches in an epoch; a last batch of one window is left out."""
         return training_steps(self._waves, self._clips, self._crops, self._batch)
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Crops (n, length) and targets (n,)."""
-        what = (self._waves, self._clips, self._targets, self._crops, epoch, self._batch)
+        what = (self._waves, self._clips, self._targets, self._crops, epoch, self._batch, first)
         for windows, targets in ahead(lambda: training_batches(*what)):
             yield torch.from_numpy(windows).to(self._device), torch.from_numpy(targets).to(self._device)
+
+    def names(self, epoch: int, step: int) -> list[str]:
+        """The recordings of a batch."""
+        items = training_items(self._waves, self._clips, self._targets, self._crops, epoch, self._batch)[step]
+        return [name_of(self._clips[owner]) if owner < len(self._clips) else "background" for owner, _ in items]
 
     def logits(self, inputs: Tensor) -> Tensor:
         """(n, length) -> (n, classes)."""
