@@ -10,39 +10,17 @@ import sys
 import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import safetensors.torch
-import soundfile
 import torch
 
+from tests.train.tones import small
 from xfer.runtime.errors import AnswerIsNo, FileNotThere, Unusable
 from xfer.train import runs
 from xfer.train.checkpoint import load
 from xfer.train.fit import Progress, learning_rate
 from xfer.train.recipe import FitRecipe, default_recipe, with_settings
 from xfer.train.training import Listener, train
-
-
-@pytest.fixture(scope="module")
-def tones(tmp_path_factory):
-    """Two classes that differ in pitch, half a second each: a data set that a net must learn."""
-    root = tmp_path_factory.mktemp("tones")
-    rng = np.random.default_rng(0)
-    for label, low in (("low", 200.0), ("high", 2000.0)):
-        (root / label).mkdir()
-        for i in range(6):
-            t = np.arange(8000) / 16000
-            wave = 0.3 * np.sin(2 * np.pi * low * rng.uniform(0.9, 1.1) * t) + rng.normal(0, 0.01, 8000)
-            soundfile.write(root / label / f"{i}.wav", wave, 16000)
-    return root
-
-
-def small(root, *settings: str):
-    recipe = default_recipe("sound", "convnet")
-    recipe = replace(recipe, data=replace(recipe.data, path=str(root), validation_share=0.3))
-    plain = ["windows.short=tile", "windows.background=no"]  # two classes, no third
-    return with_settings(recipe, ["fit.batch=4", "fit.epochs=2", "fit.crops_per_clip=1", *plain, *settings])
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +48,8 @@ def test_killed_and_resumed_is_the_same_to_the_byte(trained, tones, tmp_path):
     """kill -9 after the first epoch, in another process; then --resume."""
     out = tmp_path / "broken"
     code = (
-        "from tests.train.test_training import small, torch, train; from pathlib import Path;"
+        "from tests.train.tones import small; from xfer.train.training import train; import torch;"
+        "from pathlib import Path;"
         f"torch.set_num_threads({torch.get_num_threads()});"  # equality is promised for the same number of threads
         f"train(small({str(tones)!r}, 'fit.epochs=3'), out=Path({str(out)!r}), device='cpu')"
     )
