@@ -2,9 +2,9 @@
 
     python benchmarks/copies.py --data DIR [--only NAME...]      writes docs/benchmarks.md between its markers
 
-`DIR` holds folders of recordings. The limits of `xfer.train.data.copies` were chosen on `CHOSEN_ON`; the other folders
-were only measured. The rival that judges what is found among untouched recordings is brute force: every pair of a
-folder is correlated at every lag, at 4 kHz, by code that shares nothing with xfer's.
+`DIR` holds folders of recordings. The limits of `xfer.train.data.copies` were chosen on `CHOSEN_ON`; of the others the
+table says what was seen of them. The rival that judges what is found among untouched recordings is brute force: every
+pair of a folder is correlated at every lag, at 4 kHz, by code that shares nothing with xfer's.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def clips_of(folder: Path) -> list[tuple[str, Sound]]:
 
 def recall(clips: list[tuple[str, Sound]]) -> dict[str, float]:
     """Share of `CLIPS` clips whose changed copy is found among `BESIDE` clips of the folder, for each change."""
-    clips = [clips[index] for index in np.random.default_rng(0).permutation(len(clips))[:BESIDE]]
+    clips = [clips[index] for index in np.random.default_rng(1).permutation(len(clips))[:BESIDE]]
     chosen = range(min(CLIPS, len(clips)))
     prints = [fingerprint(*sound) for _, sound in clips]
     found = {}
@@ -284,7 +284,9 @@ def main() -> None:
             options.keep.write_text(json.dumps(measured))
     lines = [
         f"Share of copies found: one changed copy of each of {CLIPS} clips, put beside {BESIDE} clips of the folder.",
-        f"The limits were chosen on {', '.join(CHOSEN_ON)}; the other folders were only measured.",
+        f"The limits were chosen on {', '.join(CHOSEN_ON)}. The other folders were measured; a first measurement, with",
+        "mostly other clips of them changed, showed misses of small MP3 and of noise in spoken_digits and wake_words:",
+        "`APART` and `SOUND_RANGE_DB` were then chosen again, on the former folders. So no folder here is wholly unseen.",
         "",
         "| change | " + " | ".join(names) + " |",
         "| --- |" + " --- |" * len(names),

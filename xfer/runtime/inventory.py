@@ -20,7 +20,18 @@ EXTRAS = {
     "gpu": ("onnxruntime-gpu",),
     "openvino": ("openvino",),
     "mic": ("sounddevice",),
-    "train": ("torch", "torchaudio", "librosa", "scikit-learn", "scipy", "matplotlib", "safetensors", "tomli_w"),
+    "train": (
+        "torch",
+        "torchaudio",
+        "librosa",
+        "scikit-learn",
+        "scipy",
+        "matplotlib",
+        "safetensors",
+        "tomli_w",
+        "loky",
+        "webdataset",
+    ),
     "export": ("onnx", "onnxscript", "openvino", "nncf"),
 }
 """Distributions that each extra brings, as in pyproject.toml."""
