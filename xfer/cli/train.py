@@ -14,6 +14,9 @@ from xfer.cli.progress import StepBar
 from xfer.runtime.errors import Unusable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xfer.train.nets import Net
     from xfer.train.recipe import Recipe
     from xfer.train.training import Trained
 
@@ -38,6 +41,7 @@ def train(
     resume: Annotated[
         str, typer.Option(metavar="RUN", help="Go on with this run; 'newest': the newest unfinished one.")
     ] = "",
+    preflight: Annotated[bool, typer.Option(help="Try first whether the net can be exported (a few seconds).")] = True,
     json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Warnings and errors only.")] = False,
 ) -> None:
@@ -70,7 +74,9 @@ def train(
             recipe = resolve(data, task, net, layout, source, transfer, epochs, seed or 0, settings or [])
     with StepBar() as steps, console.EpochBar() as bar:
         told = Listener(say=say, warn=warn, data=steps.tell, fit=bar.tell)
-        trained = run_training(recipe, out=out, resume=folder, device=device, listener=told)
+        trained = run_training(
+            recipe, out=out, resume=folder, device=device, listener=told, preflight=_preflight() if preflight else None
+        )
     _show(trained, recipe, json)
 
 
@@ -122,6 +128,18 @@ def resolve(
     if epochs:
         recipe = replace(recipe, fit=replace(recipe.fit, epochs=epochs))
     return with_settings(recipe, settings)
+
+
+def _preflight() -> Callable[[Net], None] | None:
+    """Export's own look at a fresh net; without the extra there is none, and this is said."""
+    from importlib.util import find_spec
+
+    if find_spec("onnx") is None:
+        warn("whether this net can be exported is not tried: that takes pip install 'xfer[export]'")
+        return None
+    from xfer.export.preflight import preflight
+
+    return preflight
 
 
 def _refuse(options: dict[str, Any], why: str) -> None:

@@ -63,9 +63,11 @@ def train(
     resume: Path | None = None,
     device: str = "auto",
     listener: Listener | None = None,
+    preflight: Callable[[Net], None] | None = None,
 ) -> Trained:
     """Train by a recipe into a new run, or go on with `resume` by its own recipe.
 
+    `preflight` is asked of the fresh net before anything is learned; it refuses by raising.
     Raises Unusable, NotThere or AnswerIsNo, each saying the way out. On KeyboardInterrupt the run is marked as
     stopped, its last finished epoch is kept, and the interrupt goes on to the caller.
     """
@@ -73,16 +75,24 @@ def train(
     chosen = pick_device(device)
     loop.keep_freed_memory()
     with Store() as store:
-        return _train(recipe, out, resume, chosen, store, listener)
+        return _train(recipe, out, resume, chosen, store, listener, preflight)
 
 
 def _train(
-    recipe: Recipe, out: Path | None, resume: Path | None, device: torch.device, store: Store, listener: Listener
+    recipe: Recipe,
+    out: Path | None,
+    resume: Path | None,
+    device: torch.device,
+    store: Store,
+    listener: Listener,
+    preflight: Callable[[Net], None] | None,
 ) -> Trained:
     began = time.monotonic()
     ready = prepare(recipe, store, listener.say, listener.warn, listener.data, resume)
     recipe, data, waves = ready.recipe, ready.data, ready.waves
     net = build(recipe, data)
+    if preflight and not resume:
+        preflight(net)
     run = runs.reopen(resume) if resume else runs.start(recipe, out)
     began_in: dict[str, str] = run.state().get("environment", {})
     if not resume:
