@@ -286,7 +286,7 @@ def main() -> None:
         f"Share of copies found: one changed copy of each of {CLIPS} clips, put beside {BESIDE} clips of the folder.",
         f"The limits were chosen on {', '.join(CHOSEN_ON)}. The other folders were measured; a first measurement, with",
         "mostly other clips of them changed, showed misses of small MP3 and of noise in spoken_digits and wake_words:",
-        "`APART` and `SOUND_RANGE_DB` were then chosen again, on the former folders. So no folder here is wholly unseen.",
+        "`APART` and `SOUND_RANGE_DB` were then chosen again, on the former folders. So no folder is wholly unseen.",
         "",
         "| change | " + " | ".join(names) + " |",
         "| --- |" + " --- |" * len(names),
