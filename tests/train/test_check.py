@@ -107,6 +107,15 @@ def test_copies_become_one_group_and_contradicting_labels_are_told(root, store):
     assert groups["0.wav"] == groups["again.wav"] != groups["2.wav"] == groups["wrong.wav"]
 
 
+def test_equal_files_are_copies_even_where_a_sound_could_not_tell(root, store):
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    for name in ("a/tone.wav", "b/tone.wav"):
+        write(root / name, tone)
+    write(root / "b" / "other.wav", 0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE + 500) / RATE))
+    found, _ = checked(root, store)
+    assert kinds(found) == {("duplicate", "a/tone.wav"), ("duplicate", "b/tone.wav")}
+
+
 def test_copies_on_both_sides_of_a_published_split_are_a_leak(root, store):
     write(root / "a" / "copy.wav", 0.4 * decode(root / "a" / "0.wav").samples)
     rows = [

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xfer.runtime.audio import Samples, decode
-from xfer.runtime.errors import Unusable
+from xfer.runtime.errors import Unusable, XferError
 from xfer.train.data.cache import Store, fill
 from xfer.train.data.cache.store import stamp_of
 from xfer.train.data.clips import Clip, DataSet
@@ -81,12 +81,16 @@ def check(
     problems = list(data.problems)
     good = np.zeros(len(data.clips), dtype=np.bool_)
     prints: list[bytes] = []
+    same: dict[tuple[str, float, float | None], list[int]] = defaultdict(list)
     for index, (clip, seen) in enumerate(zip(data.clips, facts, strict=True)):
         good[index] = seen.fault is None
         if seen.fault is None:
             prints.append(seen.print)
+            same[seen.digest, clip.offset, clip.duration].append(index)
         problems += _of_recording(clip, seen)
     copies = _copies(data.clips, np.flatnonzero(good), prints, _samples(store, rates), tell)
+    # Equal bytes are copies whatever they sound like; a pure tone, say, is never one by its sound.
+    copies = _joined([*copies, *(tuple(group) for group in same.values() if len(group) > 1)])
     problems += [_duplicate(data.clips, group) for group in copies]
     merged = merge_groups(data, copies)
     problems += leaks(merged)
@@ -156,10 +160,13 @@ def _samples(store: Store, rates: tuple[int, ...]) -> Callable[[Clip], tuple[Sam
     waves = Waves(rates[0], store) if rates else None
 
     def samples(clip: Clip) -> tuple[Samples, int]:
-        if waves is not None:
-            return waves.samples(clip), waves.rate
-        with on_disk(clip.path, clip.member) as path:
-            whole = decode(path)
+        try:
+            if waves is not None:
+                return waves.samples(clip), waves.rate
+            with on_disk(clip.path, clip.member) as path:
+                whole = decode(path)
+        except (XferError, OSError):  # it vanished since it was decoded; who needs it next says so
+            return np.zeros(1, dtype=np.float32), 8000
         first = round(clip.offset * whole.rate)
         last = None if clip.duration is None else first + round(clip.duration * whole.rate)
         return whole.samples[first:last], whole.rate
@@ -181,6 +188,15 @@ def _copies(
         progress=lambda done, of: tell("comparing", done, of),
     )
     return [tuple(int(usable[which]) for which in group) for group in found]
+
+
+def _joined(groups: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Groups that share a member as one, sorted."""
+    member_of: dict[int, set[int]] = {}
+    for group in groups:
+        mine = set(group).union(*(member_of[index] for index in group if index in member_of))
+        member_of |= dict.fromkeys(mine, mine)
+    return sorted({tuple(sorted(group)) for group in member_of.values()})
 
 
 def _duplicate(clips: Sequence[Clip], group: tuple[int, ...]) -> Problem:

@@ -25,6 +25,9 @@ AHEAD = 4
 COMMIT_SECONDS = 2.0
 """A kill loses at most this much work."""
 
+ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""A worker is a process for each core already; threads of its own would wait for each other."""
+
 Stretch = tuple[float, float | None]
 
 
@@ -113,7 +116,7 @@ def _inspected(wanted: list[_Wanted], workers: int | None) -> Iterator[tuple[_Wa
     # the caller's main script again, which fails where that has no guard.
     from loky import ProcessPoolExecutor
 
-    with ProcessPoolExecutor(count, initializer=_quiet) as pool:
+    with ProcessPoolExecutor(count, initializer=_quiet, env=ALONE) as pool:
         waiting: deque[tuple[_Wanted, Future[Inspected]]] = deque()
         try:
             for each in wanted:
