@@ -201,6 +201,7 @@ def _show(trained: Trained, recipe: Recipe, as_json: bool) -> None:
     result(_line("validation", trained.validation))
     if trained.test is not None:
         result(_line("test", trained.test))
+    say(f"report: {run / 'report.html'}")
     next_steps(f"xfer export {run} --format onnx", f"xfer listen --task {recipe.task} FILE")
 
 

@@ -13,6 +13,18 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Heard:
+    """What a net answered to the windows of clips."""
+
+    scores: Scores
+    """(windows, k), rows sum to 1."""
+    owners: Integers
+    """Each window's clip, (windows,)."""
+    truth: Integers
+    """Each clip's label, (clips,)."""
+
+
+@dataclass(frozen=True)
 class Metrics:
     """Rates are fractions of one."""
 

@@ -60,6 +60,11 @@ class Run:
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(row, ensure_ascii=False) + "\n")
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The lines of whole epochs in `metrics.jsonl`."""
+        lines = (self.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        return [row for row in map(json.loads, lines) if "validation" in row]
+
     def keep_log_until(self, epoch: int) -> None:
         """Drop lines of epochs after `epoch`: they are about to be trained again."""
         path = self.folder / "metrics.jsonl"

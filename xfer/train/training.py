@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from xfer.runtime.errors import AnswerIsNo, NotThere, Unusable
@@ -15,16 +17,19 @@ from xfer.train import fit as loop
 from xfer.train import runs
 from xfer.train.checkpoint import load, save_checkpoint
 from xfer.train.data.cache import Store
-from xfer.train.data.clips import DataSet
+from xfer.train.data.clips import DataSet, Split
 from xfer.train.data.problems import Problem
 from xfer.train.data.splits import write_split
 from xfer.train.data.waves import Waves, seconds
-from xfer.train.metrics import Metrics
+from xfer.train.metrics import Metrics, measure
 from xfer.train.nets import NETS, Net, create, replace_head
-from xfer.train.preparing import prepare
+from xfer.train.nets.frontends import Sinc
+from xfer.train.preparing import Prepared, prepare
 from xfer.train.recipe import Recipe
-from xfer.train.transfer import METHODS, Job
+from xfer.train.report import Bands, gather, write_report
+from xfer.train.transfer import METHODS, HeadOnly, Job, WholeNet
 
+Edges = npt.NDArray[np.float64]
 EMBEDDED_SETTINGS = ("fit.epochs=6", "fit.crops_per_clip=2")
 """Short, for the embedded voices: a full-size RawNet2 learns most of them in five minutes on two cores."""
 
@@ -93,6 +98,7 @@ def _train(
     net = build(recipe, data)
     if preflight and not resume:
         preflight(net)
+    before = _bands(net)
     run = runs.reopen(resume) if resume else runs.start(recipe, out)
     began_in: dict[str, str] = run.state().get("environment", {})
     if not resume:
@@ -118,7 +124,7 @@ def _train(
     except (AnswerIsNo, OSError):
         run.write_state("stopped")
         raise
-    tested = _finish(run, problem, data, recipe)
+    tested = _finish(run, problem, ready, before, time.monotonic() - began)
     spent = time.monotonic() - began
     best = load(run.best)
     run.write_state(
@@ -190,24 +196,60 @@ def pick_device(word: str) -> torch.device:
     return device
 
 
-def _finish(run: runs.Run, problem: Any, data: DataSet, recipe: Recipe) -> Metrics | None:
-    """Measure the best weights once on the test side, if there is one, and store that in the best checkpoint."""
-    if not data.of("test"):
-        return None
+def _finish(
+    run: runs.Run, problem: HeadOnly | WholeNet, ready: Prepared, before: Edges | None, seconds: float
+) -> Metrics | None:
+    """Measure the best weights once on the test side, if there is one; store that in the best checkpoint; report."""
     best = load(run.best)
     problem.net.load_state_dict(best.net.state_dict())
-    tested: Metrics = problem.measure("test")
-    save_checkpoint(
-        run.best,
-        problem.net,
-        task=best.task,
-        labels=best.labels,
-        recipe=asdict(recipe),
-        metrics=best.metrics | {"test": tested.to_json()},
-        data=best.data,
+    side: Split = "test" if ready.data.of("test") else "validation"
+    heard = problem.hear(side)
+    tested = measure(heard.scores, heard.owners, heard.truth, problem.labels) if side == "test" else None
+    if tested is not None:
+        save_checkpoint(
+            run.best,
+            problem.net,
+            task=best.task,
+            labels=best.labels,
+            recipe=asdict(ready.recipe),
+            metrics=best.metrics | {"test": tested.to_json()},
+            data=best.data,
+        )
+        run.log({"split": "test", "epoch": best.metrics["epoch"], "test": tested.to_json()})
+    recipe, told, after = ready.recipe, problem.data, _bands(problem.net)
+    what = f"{told['clips']} clips, {60 * told['hours']:.1f} min, {told['classes']} classes, licence {told['licence']}"
+    environment = run.state().get("environment", {})
+    report = gather(
+        heard,
+        ready.data.of(side),
+        problem.labels,
+        run.rows(),
+        title=f"{recipe.task}: {recipe.net} on {told['name']}",
+        synthetic=bool(told["synthetic"]),
+        about={
+            "data": what,
+            "started from": f"{recipe.transfer.source}, {recipe.transfer.method}"
+            if recipe.transfer.source
+            else "scratch",
+            "trained": f"{len(run.rows())} epochs, {seconds:.0f} s in this call",
+            "machine": ", ".join(f"{name} {value}" for name, value in environment.items()),
+            "run": str(run.folder),
+        },
+        side=side,
+        best_epoch=int(best.metrics["epoch"]),
+        bands=Bands(before, after) if before is not None and after is not None else None,
+        problems=ready.problems,
+        recipe=recipe.to_toml(),
     )
-    run.log({"split": "test", "epoch": best.metrics["epoch"], "test": tested.to_json()})
+    write_report(report, run.folder)
     return tested
+
+
+def _bands(net: Net) -> Edges | None:
+    """Pass bands of a sinc front-end, Hz, (filters, 2); None of another."""
+    if not isinstance(net.frontend, Sinc):
+        return None
+    return torch.stack(net.frontend.bands(), dim=1).detach().cpu().double().numpy()
 
 
 def _device_name(device: torch.device) -> str:

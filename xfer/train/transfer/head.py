@@ -21,7 +21,7 @@ from xfer.train.data.check import name_of
 from xfer.train.data.clips import Split
 from xfer.train.data.windows import background_window, balanced, crop, evaluation_windows
 from xfer.train.framing import crops_of, grid_of
-from xfer.train.metrics import Metrics, measure
+from xfer.train.metrics import Heard, Metrics, measure
 from xfer.train.transfer.whole import EVALUATION_BATCH, Job, Targets, targets_of
 
 EVERY_SECONDS = 20.0
@@ -91,11 +91,16 @@ class HeadOnly:
 
     def measure(self, split: Split) -> Metrics:
         """Metrics of one side of the split."""
+        heard = self.hear(split)
+        return measure(heard.scores, heard.owners, heard.truth, self.labels)
+
+    def hear(self, split: Split) -> Heard:
+        """What the net answers to one side of the split, from stored embeddings."""
         embeddings, owners = self._side(split)
         self.net.eval()
         with torch.no_grad():
             scores = self.net.head(embeddings).softmax(dim=1).cpu().double().numpy()
-        return measure(scores, owners, targets_of(self._set.of(split), self.labels), self.labels)
+        return Heard(scores, owners, targets_of(self._set.of(split), self.labels))
 
     def _side(self, split: Split) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.int64]]]:
         """Embeddings of the fixed windows of one side, and each one's clip; computed once."""

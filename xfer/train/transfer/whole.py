@@ -16,7 +16,7 @@ from xfer.train.data.clips import Clip, DataSet, Split
 from xfer.train.data.waves import Waves
 from xfer.train.data.windows import Grid, evaluation_windows, training_batches, training_items, training_steps
 from xfer.train.framing import crops_of, grid_of
-from xfer.train.metrics import Metrics, measure
+from xfer.train.metrics import Heard, Metrics, measure
 from xfer.train.nets import Net
 from xfer.train.recipe import Recipe
 
@@ -31,10 +31,10 @@ def targets_of(clips: Sequence[Clip], labels: tuple[str, ...]) -> Targets:
     return np.array([place[clip.label] for clip in clips], dtype=np.int64)
 
 
-def evaluate(
+def hear(
     net: Net, waves: Waves, clips: Sequence[Clip], labels: tuple[str, ...], device: torch.device, grid: Grid
-) -> Metrics:
-    """Metrics of clips by windows over the whole of each; the net in evaluation mode."""
+) -> Heard:
+    """What the net answers to windows over the whole of each clip; it is in evaluation mode."""
     net.eval()
     scores: list[Tensor] = []
     owners: list[np.ndarray[Any, np.dtype[np.int64]]] = []
@@ -42,7 +42,7 @@ def evaluate(
         for windows, owner in ahead(lambda: evaluation_windows(waves, clips, grid, EVALUATION_BATCH)):
             scores.append(net(torch.from_numpy(windows).to(device)).logits.softmax(dim=1).cpu())
             owners.append(owner)
-    return measure(torch.cat(scores).double().numpy(), np.concatenate(owners), targets_of(clips, labels), labels)
+    return Heard(torch.cat(scores).double().numpy(), np.concatenate(owners), targets_of(clips, labels))
 
 
 @dataclass(frozen=True)
@@ -114,4 +114,9 @@ class WholeNet:
 
     def measure(self, split: Split) -> Metrics:
         """Metrics of one side of the split."""
-        return evaluate(self.net, self._waves, self._set.of(split), self.labels, self._device, self._grid)
+        heard = self.hear(split)
+        return measure(heard.scores, heard.owners, heard.truth, self.labels)
+
+    def hear(self, split: Split) -> Heard:
+        """What the net answers to one side of the split."""
+        return hear(self.net, self._waves, self._set.of(split), self.labels, self._device, self._grid)
