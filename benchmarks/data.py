@@ -22,7 +22,6 @@ import soundfile
 import soxr
 
 from xfer.train.data.cache import Store, fill
-from xfer.train.data.clips import Clip
 from xfer.train.data.decoding import Job, inspect
 from xfer.train.data.layouts import read
 from xfer.train.data.waves import Waves
@@ -53,14 +52,14 @@ def ours(path: Path) -> None:
 
 def decoding(data: Path) -> Iterator[str]:
     """One core: what each way takes for the same files, in turns."""
-    yield "| recordings | hours | libsndfile + soxr, files/s | `librosa.load` | one pass of xfer | of raw | of librosa |"
+    yield "| recordings | hours | libsndfile + soxr, files/s | `librosa.load` | xfer, one pass | of raw | of librosa |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for name, format_ in FOLDERS.items():
         paths = [clip.path for clip in read(data / name).clips][:200]
         for path in paths[:3]:
             for way in (raw, librosa_load, ours):
                 way(path)
-        spent = {way: 0.0 for way in (raw, librosa_load, ours)}
+        spent = dict.fromkeys((raw, librosa_load, ours), 0.0)
         for path in paths:
             path.read_bytes()
             for way in spent:
@@ -77,19 +76,24 @@ def decoding(data: Path) -> Iterator[str]:
 
 def filling(data: Path) -> Iterator[str]:
     """The whole way of `xfer data --cache`: list, look, decode, keep, compare; then again."""
-    yield "| recordings | list, files/s | decode and keep, 1 process | 2 processes | hours of sound a second | gain | again |"
+    yield "| recordings | list, files/s | decode, keep: 1 process | 2 processes | hours/s | gain | again |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for name in FOLDERS:
-        listing, found = timed(lambda name=name: read(data / name))  # type: ignore[misc]
-        clips = found.clips
+        began = time.perf_counter()
+        clips = read(data / name).clips
+        listing = time.perf_counter() - began
         pace = []
         with tempfile.TemporaryDirectory() as folder:
             for workers in (1, 2):
                 with Store(Path(folder) / str(workers)) as store:
-                    spent, _ = timed(lambda store=store, workers=workers: fill(store, clips, (RATE,), workers=workers))  # type: ignore[misc]
+                    began = time.perf_counter()
+                    fill(store, clips, (RATE,), workers=workers)
+                    spent = time.perf_counter() - began
                     pace.append(len(clips) / spent)
             with Store(Path(folder) / "1") as store:
-                again, _ = timed(lambda store=store: fill(store, clips, (RATE,)))  # type: ignore[misc]
+                began = time.perf_counter()
+                fill(store, clips, (RATE,))
+                again = time.perf_counter() - began
                 total = sum(Waves(RATE, store).length(clip) for clip in clips) / RATE / 3600
         yield (
             f"| {name} ({len(clips)}) | {len(clips) / listing:.0f} | {pace[0]:.0f} | {pace[1]:.0f} | "
@@ -135,8 +139,10 @@ def windows(data: Path, count: int = 300) -> Iterator[str]:
             for name, (way, turns) in rows.items():
                 places = [(int(rng.integers(len(clips))), int(rng.integers(5 * RATE))) for _ in range(turns)]
                 way(*places[0])
-                spent, _ = timed(lambda way=way, places=places: [way(*place) for place in places])  # type: ignore[misc]
-                pace[name] = turns / spent
+                began = time.perf_counter()
+                for place in places:
+                    way(*place)
+                pace[name] = turns / (time.perf_counter() - began)
     first = pace["cache of xfer (front-end in the net)"]
     yield "| way | windows/s | cache of xfer is faster by |"
     yield "| --- | --- | --- |"
@@ -165,15 +171,17 @@ with Store(Path(sys.argv[2])) as store:
     for which in rng.integers(len(data.clips), size=2000):
         waves.window(data.clips[which], 0, 22050)
     t4 = time.perf_counter()
-print(json.dumps(dict(list=t1 - t0, check=t2 - t1, split=t3 - t2, window=(t4 - t3) / 2000, start=start, listed=listed, looked=looked, end=peak(), clips=len(data.clips))))
+found = dict(list=t1 - t0, check=t2 - t1, split=t3 - t2, window=(t4 - t3) / 2000)
+print(json.dumps(found | dict(start=start, listed=listed, looked=looked, end=peak(), clips=len(data.clips))))
 """
 
 
 def growth(data: Path, sizes: list[int]) -> Iterator[str]:
     """Time and memory over the number of clips: stretches of real recordings under a synthetic manifest."""
-    yield "| clips | list, s | look, first, s | look again, s | split, s | a window, µs | memory over the start, MB | a clip, kB |"
+    yield "| clips | list, s | look, s | look again, s | split, s | a window, µs | memory, MB | a clip, kB |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
-    sources = [(path, soundfile.info(path).duration) for name in FOLDERS for path in [c.path for c in read(data / name).clips]]
+    paths = [clip.path for name in FOLDERS for clip in read(data / name).clips]
+    sources = [(path, soundfile.info(path).duration) for path in paths]
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             manifest = Path(folder) / "manifest.csv"
@@ -185,20 +193,12 @@ def growth(data: Path, sizes: list[int]) -> Iterator[str]:
                     offset = round((0.37 * turn) % max(seconds - 1.0, 0.01), 3)
                     lines.write(f"{path},{path.parent.name},{path.name},{offset},1.0\n")
             command = [sys.executable, "-c", GROWTH, str(manifest), str(Path(folder) / "cache")]
-            runs = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(2)]
-        first, again = runs
+            first, again = (json.loads(subprocess.check_output(command, text=True)) for _ in range(2))
         more = again["end"] - again["start"]
         yield (
             f"| {size:,} | {again['list']:.1f} | {first['check']:.1f} | {again['check']:.1f} | {again['split']:.1f} | "
             f"{1e6 * again['window']:.0f} | {more / 1e6:.0f} | {more / size / 1e3:.2f} |"
         )
-
-
-def timed(work: Callable[[], object]) -> tuple[float, object]:
-    """Seconds, and what came of it."""
-    began = time.perf_counter()
-    found = work()
-    return time.perf_counter() - began, found
 
 
 def put(marker: str, lines: list[str]) -> None:

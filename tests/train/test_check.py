@@ -157,7 +157,7 @@ def test_a_second_look_decodes_nothing_and_finds_the_same(root, store):
     assert again == facts
 
 
-@pytest.mark.parametrize("name", ["libri_vctk_layout", "spoken_digits"])
+@pytest.mark.parametrize("name", ["libri_vctk_layout", pytest.param("spoken_digits", marks=pytest.mark.slow)])
 def test_real_recordings_that_are_right_have_no_faults(name, store):
     root = recordings(name)
     found, facts = checked(root, store)

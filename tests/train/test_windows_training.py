@@ -55,6 +55,7 @@ def recipe_of(commands: Path, *settings: str) -> Recipe:
     return with_settings(recipe, ["fit.batch=4", "fit.gain_db=[-6, 6]", "fit.crops_per_clip=1", *EASY, *settings])
 
 
+@pytest.mark.slow
 def test_xfer_train_learns_background_as_a_class(commands: Path, tmp_path: Path) -> None:
     words = [word for setting in ("fit.batch=4", "fit.gain_db=[-6, 6]", *EASY) for word in ("--set", setting)]
     words += [

@@ -21,6 +21,8 @@ from xfer.train.recipe import Recipe
 from xfer.train.runs import Run
 
 OPTIMIZER, AVERAGE = "optimizer.", "average."
+FREE = {"epochs", "patience", "save_seconds"}
+"""What may be changed in a run's recipe before it goes on: how long it trains, and how often it saves."""
 
 
 @dataclass
@@ -131,10 +133,13 @@ def restore(
     """
     if last.labels != problem.labels:
         raise Unusable(f"{last.path} was trained on other labels than the data has now: start a new run instead")
-    if (then := last.recipe.get("fit")) != (now := _plain(asdict(recipe)["fit"])):
-        changed = sorted(name for name in now if not isinstance(then, dict) or then.get(name) != now[name])
+    then, now = last.recipe.get("fit"), _plain(asdict(recipe)["fit"])
+    changed = sorted(
+        now if not isinstance(then, dict) else {name for name in now if then.get(name) != now[name]} - FREE
+    )
+    if changed:
         raise Unusable(
-            f"{last.path} was trained by another recipe (fit.{changed[0] if changed else '?'} differs): "
+            f"{last.path} was trained by another recipe (fit.{changed[0]} differs): "
             "put recipe.toml back as it was, or start a new run"
         )
     problem.net.load_state_dict(last.net.state_dict())
