@@ -8,14 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from xfer.train.data.page.markup import Child, Markup, element, number
-from xfer.train.data.page.png import data_uri
 from xfer.train.data.summary import nice_step
 from xfer.train.report.gather import Bands, Bin
 
 WIDTH, HEIGHT = 360, 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 42
-NAMED = 24
-"""Labels beside a matrix; of more there is no room."""
+NAMED, COUNTED = 30, 16
+"""Labels beside a matrix, and counts in its cells: of more there is no room."""
 
 
 def line_chart(
@@ -70,49 +69,43 @@ def calibration_chart(bins: Sequence[Bin]) -> Markup:
 
 
 def confusion_chart(labels: Sequence[str], confusion: npt.NDArray[np.int64]) -> Markup:
-    """The matrix, each row (truth) as shares of its clips, (k, k); names and counts where there is room."""
+    """The matrix (k, k): each row (truth) shaded by shares of its clips; names and counts where there is room."""
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    side = 460
-    count = len(labels)
-    named = count <= NAMED
-    left = 12 + 6.2 * max(len(label) for label in labels) if named else 24
+    count, named = len(labels), len(labels) <= NAMED
+    side = min(460.0, 52.0 * count)
+    left = 14 + 6.4 * max(len(label) for label in labels) if named else 24.0
     cell = side / count
-    parts: list[Child] = [
-        element(
-            "image",
-            href=data_uri(np.rint(share * 255).astype(np.uint8)),
-            x=left,
-            y=8,
-            width=side,
-            height=side,
-            preserveAspectRatio="none",
-            class_="cells",
-        ),
-        element("rect", x=left, y=8, width=side, height=side, class_="frame"),
-    ]
-    if named:
-        for at, label in enumerate(labels):
-            middle = 8 + (at + 0.5) * cell
-            parts.append(_text(left - 6, middle + 4, label, "end"))
-            x, y = number(left + (at + 0.5) * cell + 4), number(side + 18)
-            parts.append(
-                element("text", label, x=float(x), y=float(y), transform=f"rotate(-40 {x} {y})", text_anchor="end")
+    parts: list[Child] = [element("rect", x=left, y=8, width=side, height=side, class_="frame")]
+    for row, column in np.argwhere(confusion).tolist():
+        told = f"{labels[row]} taken for {labels[column]}: {confusion[row, column]} clips, {share[row, column]:.0%}"
+        style = "right" if row == column else "wrong"
+        x, y = left + column * cell, 8 + row * cell
+        opacity = f"{0.12 + 0.88 * share[row, column]:.2f}"
+        parts.append(
+            element(
+                "rect", element("title", told), x=x, y=y, width=cell, height=cell, class_=style, fill_opacity=opacity
             )
-        if count <= 16:
-            for row in range(count):
-                for column in range(count):
-                    if confusion[row, column]:
-                        tone = "dark" if share[row, column] > 0.6 else "light"
-                        x_, y_ = left + (column + 0.5) * cell, 12 + (row + 0.5) * cell
-                        parts.append(_text(x_, y_, f"{confusion[row, column]}", "middle", tone))
+        )
+        if count <= COUNTED:
+            tone = "strong" if share[row, column] > 0.5 else "cell"
+            parts.append(_text(x + cell / 2, y + cell / 2 + 4, f"{confusion[row, column]}", "middle", tone))
+    below = 30.0
+    if named:
+        below += 4.3 * max(len(label) for label in labels)
+        for at, label in enumerate(labels):
+            parts.append(_text(left - 6, 12 + (at + 0.5) * cell, label, "end"))
+            x, y = left + (at + 0.5) * cell + 4, side + 18
+            turn = f"rotate(-40 {number(x)} {number(y)})"
+            parts.append(element("text", label, x=x, y=y, transform=turn, text_anchor="end"))
     else:
-        parts.append(_text(left + side / 2, side + 24, "answered (labels in alphabetical order)", "middle", "name"))
-    below = 30 + (0.66 * 6.2 * max(len(label) for label in labels) if named else 6)
+        parts.append(_text(left + side / 2, side + 26, "answered, in alphabetical order", "middle", "name"))
+    width = left + side + 8
     return element(
         "svg",
         element("title", "confusion matrix: rows are the truth, columns the answers"),
         *parts,
-        viewBox=f"0 0 {number(left + side + 8)} {number(8 + side + below)}",
+        viewBox=f"0 0 {number(width)} {number(8 + side + below)}",
+        style=f"max-width:{number(width * 1.35)}px",
         role="img",
         class_="matrix",
     )

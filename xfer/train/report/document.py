@@ -52,7 +52,7 @@ def document(report: Report) -> str:
         *_mistakes(report.mistakes),
         *_problems(report),
         element("h2", "Recipe"),
-        element("div", element("pre", report.recipe), class_="card"),
+        element("div", element("pre", *([line, Markup("\n")] for line in report.recipe.splitlines())), class_="card"),
         element("footer", f"Written by xfer {__version__}; the same numbers are in report.json and report.md"),
     )
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
@@ -143,7 +143,11 @@ def _matrix(report: Report) -> Iterable[Child]:
     if len(report.labels) < 2:
         return
     yield element("h2", "What is taken for what")
-    yield element("p", "Rows: what a clip is. Columns: what was answered, as a share of the row.", class_="soft")
+    yield element(
+        "p",
+        "Rows: what a clip is. Columns: what was answered; the stronger, the larger its share of the row.",
+        class_="soft",
+    )
     yield element("div", confusion_chart(report.labels, report.confusion), class_="card")
 
 
