@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xfer.runtime.errors import Unusable
+from xfer.train.data.windows import grid_starts
+from xfer.train.framing import grid_of
 from xfer.train.nets import NETS
-from xfer.train.recipe import default_recipe, field_names, from_toml, with_settings
+from xfer.train.recipe import default_recipe, field_names, from_toml, paper_recipe, with_settings
 
 
 @pytest.mark.parametrize("net", sorted(NETS))
@@ -60,3 +62,29 @@ def test_every_name_can_be_set_to_its_own_value():
 def test_broken_toml_is_refused():
     with pytest.raises(Unusable, match="TOML"):
         from_toml("task = [")
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("task", ["genre", "speaker"])
+def test_the_papers_recipe_is_that_of_the_facts(net, task):
+    """FACTS.md 2.3, 3.5 and 4.2; windows a clip as in 2.1."""
+    recipe = paper_recipe(default_recipe(task, net))
+    assert recipe.data.scheme == "paper"
+    assert recipe.fit.gain_db == (0.0, 0.0)
+    expected = {
+        ("convnet", "genre"): ("adadelta", 1.0, 128, 500, "none", 19),
+        ("convnet", "speaker"): ("adamw", 1e-3, 128, 20, "peak", 1),
+        ("rawnet2", "genre"): ("adam", 1e-3, 64, 60, "peak", 19),
+        ("rawnet2", "speaker"): ("adam", 1e-3, 25, 60, "peak", 1),
+    }[net, task]
+    grid = grid_of(recipe)
+    found = (
+        recipe.fit.optimizer,
+        recipe.fit.learning_rate,
+        recipe.fit.batch,
+        recipe.fit.epochs,
+        recipe.options["normalise"],
+        len(grid_starts(40 * NETS[net].sample_rate, grid)),
+    )
+    assert found == expected
+    assert from_toml(recipe.to_toml()) == recipe

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from xfer.train.training import Trained
 
 
+PAPER = "paper"
+
+
 def train(
     data: Annotated[str, typer.Argument(help="Folder of a data set; without it: the embedded synthetic voices.")] = "",
     task: Annotated[str, typer.Option(help="speaker, genre, sound, command, or a name of your own.")] = "",
@@ -33,8 +36,8 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="The run's folder; default: runs/<task>-<net>-<time>.")] = None,
     recipe_file: Annotated[
-        Path | None, typer.Option("--recipe", help="Start from this recipe (a run's recipe.toml); options go over it.")
-    ] = None,
+        str, typer.Option("--recipe", metavar="FILE|paper", help="A run's recipe.toml, or the paper's own choices.")
+    ] = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any field of the recipe.")
     ] = None,
@@ -67,11 +70,13 @@ def train(
         recipe = runs.Run(folder).recipe if (folder / "recipe.toml").exists() else runs.reopen(folder).recipe
     else:
         folder = None
-        if recipe_file is not None:
+        if recipe_file and recipe_file != PAPER:
             _refuse(shape, "--recipe says this itself")
-            recipe = _from_file(recipe_file, data, seed, epochs, settings or [])
+            recipe = _from_file(Path(recipe_file), data, seed, epochs, settings or [])
         else:
-            recipe = resolve(data, task, net, layout, source, transfer, epochs, seed or 0, settings or [])
+            recipe = resolve(
+                data, task, net, layout, source, transfer, epochs, seed or 0, settings or [], recipe_file == PAPER
+            )
     with StepBar() as steps, console.EpochBar() as bar:
         told = Listener(say=say, warn=warn, data=steps.tell, fit=bar.tell)
         trained = run_training(
@@ -90,6 +95,7 @@ def resolve(
     epochs: int | None,
     seed: int,
     settings: list[str],
+    paper: bool = False,
 ) -> Recipe:
     """The recipe that these options mean: the data's layout sets task and net, a source sets the net.
 
@@ -98,7 +104,7 @@ def resolve(
     from xfer.runtime.errors import nearest
     from xfer.train.checkpoint import load
     from xfer.train.data.layouts import TASK_NETS, read
-    from xfer.train.recipe import default_recipe, with_settings
+    from xfer.train.recipe import default_recipe, paper_recipe, with_settings
     from xfer.train.training import EMBEDDED_SETTINGS
     from xfer.train.transfer import METHODS
 
@@ -118,6 +124,8 @@ def resolve(
     recipe = replace(default_recipe(task, net), seed=seed)
     if not data:
         recipe = with_settings(recipe, EMBEDDED_SETTINGS)
+    if paper:
+        recipe = paper_recipe(recipe)
     if origin is not None:
         recipe = replace(recipe, options=origin.net.options)
     recipe = replace(
@@ -158,7 +166,7 @@ def _from_file(path: Path, data: str, seed: int | None, epochs: int | None, sett
     from xfer.train.recipe import from_toml, with_settings
 
     if not path.is_file():
-        raise FileNotThere(f"no recipe at {path}: every run has one, recipe.toml")
+        raise FileNotThere(f"no recipe at {path}: every run has one, recipe.toml; the paper's own is --recipe paper")
     recipe = from_toml(path.read_text(encoding="utf-8"))
     if data:
         recipe = replace(recipe, data=replace(recipe.data, path=data, layout=""))

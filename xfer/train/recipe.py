@@ -135,6 +135,18 @@ def default_recipe(task: str, net: str) -> Recipe:
     return _update(recipe, NETS[net].recipe)
 
 
+def paper_recipe(recipe: Recipe) -> Recipe:
+    """The same training by the paper's own choices for this net and task, as FACTS.md lists them.
+
+    Raises Unusable for a net that is not the paper's.
+    """
+    told = NETS[recipe.net].paper
+    if not told:
+        known = [name for name, net in NETS.items() if net.paper]
+        raise Unusable(f"no paper trained {recipe.net}: --recipe paper is for {' and '.join(known)}")
+    return _update(recipe, {**told[""], **told.get(recipe.task, {})})
+
+
 def from_toml(text: str) -> Recipe:
     """Read a recipe back.
 

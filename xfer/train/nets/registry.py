@@ -28,6 +28,8 @@ class Registered:
     """Does it take windows of other lengths too (in training: `fit.crop`)?"""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Recipe fields that this net wants otherwise than the common default: `fit.batch`, ..."""
+    paper: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Recipe fields by which the paper trained it: under "" those of any task, under a task's name what it adds."""
 
 
 NETS: dict[str, Registered] = {}
