@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from xfer.train.data.problems import Kind
 
-VERSION = 1
+VERSION = 2
 """Raised when facts would come out otherwise for the same bytes: what is stored under another version is not used."""
 
 
