@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from xfer.runtime.audio import load
 from xfer.runtime.errors import NotThere, Unusable
 from xfer.train.data.cache import Store, fill
 from xfer.train.data.cache import store as store_module
+from xfer.train.data.check import KnownFacts
 from xfer.train.data.clips import Clip
 from xfer.train.data.waves import Waves
 
@@ -118,6 +121,31 @@ def test_a_damaged_cache_is_never_believed(tmp_path, share, how, what):
         fill(store, clips, (RATE,))
         assert right(store, clips)
         assert kept(store, clips) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update piece set scale = scale * 2",
+        "update piece set at = at + 1",
+        "update piece set count = count - 100",
+        "update file set frames = frames / 2",
+        "update file set digest = (select max(digest) from file)",
+        "update facts set body = replace(body, '22050', '44100')",
+    ],
+)
+def test_a_row_that_was_changed_counts_as_absent(tmp_path, change):
+    clips = make_clips(tmp_path / "data", 3)
+    with Store(tmp_path / "cache") as store:
+        fill(store, clips, (RATE,))
+    with closing(sqlite3.connect(next((tmp_path / "cache").rglob("index.sqlite")))) as base:
+        base.execute(change)
+        base.commit()
+    with Store(tmp_path / "cache") as store:
+        assert right(store, clips)
+        assert kept(store, clips) <= 1  # the largest digest may be a file's own
+        assert kept(store, clips) == 3
+        assert {facts.rate for facts in KnownFacts(store, clips, [])} == {22050}
 
 
 def test_a_cache_of_another_version_is_not_used_and_is_the_first_to_go(tmp_path, monkeypatch):
