@@ -188,6 +188,18 @@ def test_the_longest_unused_go_first_when_room_is_needed(tmp_path, monkeypatch):
         assert kept(store, second) == 0
 
 
+@pytest.mark.parametrize("limit", [0, 10_000, 40_000])
+def test_a_limit_below_a_shard_holds_too(tmp_path, limit):
+    """8,000 samples of 2 bytes a clip: none, none and two fit."""
+    clips = make_clips(tmp_path / "data", 6)
+    with Store(tmp_path / "cache", limit_bytes=limit) as store:
+        fill(store, clips, (RATE,))
+        assert store.full
+        assert store.size() <= limit
+        assert right(store, clips)
+    assert sum(path.stat().st_size for path in shards(tmp_path / "cache")) == {0: 0, 10_000: 0, 40_000: 32_000}[limit]
+
+
 def test_what_does_not_fit_is_read_from_the_files(tmp_path, monkeypatch):
     clips = make_clips(tmp_path / "data", 6)
     monkeypatch.setattr(store_module, "SHARD_BYTES", 2 * 16000 + 100)

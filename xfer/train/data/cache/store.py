@@ -173,16 +173,18 @@ class Store:
 
     def _make_room(self, size: int) -> bool:
         """Have an open shard with room, dropping the longest unused ones for it; False: there is no room."""
-        if self.full:
+        if self.full or size > self._limit:
+            self.full = True
             return False
-        if self._writing and self._size + size <= SHARD_BYTES:
+        capacity = min(SHARD_BYTES, self._limit)
+        if self._writing and self._size + size <= capacity:
             return True
         try:
             if self._writing:
                 self.commit()
                 self._writing.close()
                 self._writing = None
-            if self._drop_oldest(max(size, SHARD_BYTES)):
+            if self._drop_oldest(max(size, capacity)):
                 self._name, self._size = f"{uuid.uuid4().hex}.i16", 0
                 self._writing = open(self.folder / self._name, "wb")  # noqa: SIM115  open as long as the store
                 self._mine.add(self._name)
@@ -195,11 +197,10 @@ class Store:
 
     def _drop_oldest(self, size: int) -> bool:
         """Drop other versions' caches, then the longest unused shards, until `size` bytes fit; False: they do not."""
-        wanted = min(size, self._limit)
         held = _bytes_under(self._base)
         others = [child for child in self._base.iterdir() if child.is_dir() and child != self.folder]
         unused = [name for name, _ in self._index.shards() if name not in self._mine]
-        while held + wanted > self._limit or shutil.disk_usage(self.folder).free < wanted + SPARE_BYTES:
+        while held + size > self._limit or shutil.disk_usage(self.folder).free < size + SPARE_BYTES:
             if others:
                 gone: Path = others.pop()
                 held -= _bytes_under(gone)
