@@ -48,7 +48,9 @@ class TimeConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (n, channels, time, 1) -> the same."""
-        x = F.relu(self.conv(F.pad(x, self.pad)))
+        # Time last: with its axis of one behind it, a step of this layer took 2.5 times as long on the CPU.
+        across = F.pad(x, self.pad).transpose(2, 3)
+        x = F.relu(F.conv2d(across, self.conv.weight.transpose(2, 3), self.conv.bias)).transpose(2, 3)
         return x if self.norm is None else self.norm(x)
 
 
