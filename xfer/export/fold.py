@@ -1,8 +1,8 @@
 """Fold: a trained net becomes what a model file computes.
 
-The front-end's kernels are constants, nothing of training is left (dropout gone, batch norm with its running
-statistics), and the softmax is inside. Batch norms stay nodes of their own: both engines fold them into the convolution
-before them when they load the graph, exactly where it is exact, and parity measures the result.
+The front-end's kernels and a cosine head's directions are constants, nothing of training is left (dropout gone, batch
+norm with its running statistics), and the softmax is inside. Batch norms stay nodes of their own: both engines fold them
+into the convolution before them when they load the graph, exactly where it is exact, and parity measures the result.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from xfer.train.nets import Net
+from xfer.train.nets.heads import CosineHead
 
 
 class Inferred(NamedTuple):
@@ -50,6 +51,9 @@ def fold(net: Net) -> InferenceNet:
     """A folded copy; the net itself stays as it is."""
     folded = copy.deepcopy(net).cpu().float().eval()
     folded.frontend.fold()
+    for part in folded.head.modules():
+        if isinstance(part, CosineHead):
+            part.fold()
     _drop_dropout(folded)
     return InferenceNet(folded).eval().requires_grad_(False)
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xfer.train.nets.frontends import Normalise, Stft
+from xfer.train.nets.heads import HeadKind, make_head
 from xfer.train.nets.net import Net
 from xfer.train.nets.registry import Registered, register
 
@@ -35,6 +36,9 @@ class ConvNetOptions:
     max_first: bool = False
     """Maximum before average in the pooled vector (the port)."""
     dropout: float = 0.2
+    head: HeadKind = "linear"
+    head_scale: float = 30.0
+    """Of the cosine head."""
 
 
 class TimeConv(nn.Module):
@@ -100,7 +104,13 @@ def build(classes: int, options: ConvNetOptions) -> Net:
         },
         embed=nn.Sequential(nn.Dropout(options.dropout), nn.Linear(480, 240), nn.ReLU()),
         embedding_size=240,
-        head=nn.Sequential(nn.Dropout(options.dropout), nn.Linear(240, classes)),
+        head=make_head(
+            options.head,
+            240,
+            classes,
+            options.head_scale,
+            lambda embedding, labels: nn.Sequential(nn.Dropout(options.dropout), nn.Linear(embedding, labels)),
+        ),
         options=asdict(options),
     )
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from xfer.train.nets.frontends import Frontend
+from xfer.train.nets.heads import last_layer, like
 
 
 class Outputs(NamedTuple):
@@ -84,7 +85,7 @@ class Net(nn.Module):
     @property
     def classes(self) -> int:
         """How many labels the head tells apart."""
-        return head_linear(self.head).out_features
+        return last_layer(self.head).out_features
 
     def body_parameters(self) -> Iterator[nn.Parameter]:
         """All that is kept when the head is replaced."""
@@ -93,22 +94,14 @@ class Net(nn.Module):
                 yield parameter
 
 
-def head_linear(head: nn.Module) -> nn.Linear:
-    """The last linear layer of a head."""
-    return [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
-
-
 def replace_head(net: Net, classes: int) -> None:
-    """Give the net a new head for other labels, freshly initialised; the body stays."""
-    linear = head_linear(net.head)
-    fresh = nn.Linear(linear.in_features, classes, bias=linear.bias is not None)
-    nn.init.xavier_uniform_(fresh.weight)
-    if fresh.bias is not None:
-        nn.init.zeros_(fresh.bias)
-    if linear is net.head:
+    """Give the net a new head of the same kind for other labels, freshly initialised; the body stays."""
+    last = last_layer(net.head)
+    fresh = like(last, classes)
+    if last is net.head:
         net.head = fresh
         return
     for module in net.head.modules():
         for name, child in module.named_children():
-            if child is linear:
+            if child is last:
                 setattr(module, name, fresh)
