@@ -1,8 +1,9 @@
 """Fold: a trained net becomes what a model file computes.
 
 The front-end's kernels and a cosine head's directions are constants, nothing of training is left (dropout gone, batch
-norm with its running statistics), and the softmax is inside. Batch norms stay nodes of their own: both engines fold them
-into the convolution before them when they load the graph, exactly where it is exact, and parity measures the result.
+norm with its running statistics), and the softmax is inside. Batch norms stay nodes of their own: both engines fold
+them into the convolution before them when they load the graph, exactly where it is exact, and parity measures the
+result.
 """
 
 from __future__ import annotations

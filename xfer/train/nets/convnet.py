@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xfer.train.nets.frontends import Normalise, Stft
-from xfer.train.nets.heads import HeadKind, make_head
+from xfer.train.nets.heads import HeadKind, Wanted, make_head
 from xfer.train.nets.net import Net
 from xfer.train.nets.registry import Registered, register
 
@@ -88,6 +88,10 @@ class ConvNet(Net):
 
 def build(classes: int, options: ConvNetOptions) -> Net:
     """A ConvNet with fresh weights."""
+
+    def linear(embedding: int, classes: int) -> nn.Module:
+        return nn.Sequential(nn.Dropout(options.dropout), nn.Linear(embedding, classes))
+
     bins = 513
     body = {f"conv{k}": TimeConv(256, options.pad_before, options.batchnorm_body) for k in range(2, 6)}
     return ConvNet(
@@ -104,13 +108,7 @@ def build(classes: int, options: ConvNetOptions) -> Net:
         },
         embed=nn.Sequential(nn.Dropout(options.dropout), nn.Linear(480, 240), nn.ReLU()),
         embedding_size=240,
-        head=make_head(
-            options.head,
-            240,
-            classes,
-            options.head_scale,
-            lambda embedding, labels: nn.Sequential(nn.Dropout(options.dropout), nn.Linear(embedding, labels)),
-        ),
+        head=make_head(options.head, Wanted(240, classes, options.head_scale, linear)),
         options=asdict(options),
     )
 

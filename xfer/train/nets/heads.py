@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -73,32 +74,39 @@ class CosineHead(nn.Module):
         return F.linear(embedding / length, self.compute_directions() if self.folded is None else self.folded)
 
 
-Linear = Callable[[int, int], nn.Module]
-"""A net's own linear head: (embedding, classes) to a module."""
+@dataclass(frozen=True)
+class Wanted:
+    """What a head is made for."""
+
+    embedding: int
+    classes: int
+    scale: float
+    """Of a cosine head."""
+    linear: Callable[[int, int], nn.Module]
+    """The net's own linear head, of (embedding, classes)."""
 
 
-def _linear(embedding: int, classes: int, scale: float, linear: Linear) -> nn.Module:
-    return linear(embedding, classes)
+def _cosine(wanted: Wanted) -> nn.Module:
+    if not (math.isfinite(wanted.scale) and wanted.scale > 0):
+        raise Unusable(f"options.head_scale={wanted.scale:g} is no scale of a cosine head: above 0, for instance 30")
+    return CosineHead(wanted.embedding, wanted.classes, wanted.scale)
 
 
-def _cosine(embedding: int, classes: int, scale: float, linear: Linear) -> nn.Module:
-    if not (math.isfinite(scale) and scale > 0):
-        raise Unusable(f"options.head_scale={scale:g} is no scale of a cosine head: above 0, for instance 30")
-    return CosineHead(embedding, classes, scale)
+HEADS: dict[str, Callable[[Wanted], nn.Module]] = {
+    "linear": lambda wanted: wanted.linear(wanted.embedding, wanted.classes),
+    "cosine": _cosine,
+}
+"""Heads by name."""
 
 
-HEADS: dict[str, Callable[[int, int, float, Linear], nn.Module]] = {"linear": _linear, "cosine": _cosine}
-"""Heads by name: (embedding, classes, scale, the net's own linear head) to a module."""
-
-
-def make_head(kind: str, embedding: int, classes: int, scale: float, linear: Linear) -> nn.Module:
+def make_head(kind: str, wanted: Wanted) -> nn.Module:
     """A fresh head of this kind.
 
     Raises Unusable for an unknown kind or a scale that is none.
     """
     if kind not in HEADS:
         raise Unusable(f"no head is called {kind!r}: {nearest(kind, HEADS)}")
-    return HEADS[kind](embedding, classes, scale, linear)
+    return HEADS[kind](wanted)
 
 
 def last_layer(head: nn.Module) -> nn.Linear | CosineHead:
