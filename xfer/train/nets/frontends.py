@@ -139,6 +139,8 @@ class Sinc(Frontend):
 
     left_time: Tensor
     left_hamming: Tensor
+    in_blocks = False
+    """Compute by `_in_blocks`, which lays channels innermost; the values are the same to rounding."""
 
     def __init__(
         self,
@@ -185,7 +187,22 @@ class Sinc(Frontend):
 
     def forward(self, wave: Tensor) -> Tensor:
         """Shape: (n, window) -> (n, filters, time), never negative."""
-        return F.conv1d(normalise(wave, self.normalise)[:, None, :], self.kernels(), padding=self.padding).abs()
+        wave = normalise(wave, self.normalise)
+        if self.in_blocks and not torch.jit.is_tracing():
+            return self._in_blocks(wave).abs()
+        return F.conv1d(wave[:, None, :], self.kernels(), padding=self.padding).abs()
+
+    def _in_blocks(self, wave: Tensor) -> Tensor:
+        """The same convolution as one matrix product: `count` neighbouring outputs share a stretch of input, which is
+        multiplied by each kernel at `count` offsets. Costs count / length more sums and is far better fed."""
+        time = wave.shape[1] + 2 * self.padding - self.length + 1
+        count = next((c for c in (8, 9, 10, 12) if time % c == 0), 8)
+        stretch = self.length + count - 1
+        stretches = F.pad(wave, (self.padding, self.padding + -time % count)).unfold(1, stretch, count)
+        kernels = self.kernels()[:, 0]
+        shifted = torch.cat([F.pad(kernels, (offset, count - 1 - offset)) for offset in range(count)])
+        laid = (stretches @ shifted.T).view(len(wave), -1, self.filters)
+        return laid[:, :time].transpose(1, 2)
 
     def describe(self) -> dict[str, Any]:
         """Kind, sizes and conventions; the learned edges are in `oracle_parameters`."""

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xfer.train.nets.frontends import Normalise, Sinc, mean_over_time
+from xfer.train.nets.heads import HeadKind, UnitHead, Wanted, make_head
+from xfer.train.nets.layout import TimeConv1d, TimeMaxPool1d, TimeNorm1d
 from xfer.train.nets.net import Net
 from xfer.train.nets.registry import Registered, register
 
@@ -35,6 +37,9 @@ class RawNet2Options:
     sinc_padding: int = 125
     """0: the released code's time axis, 19599 .. 26."""
     scaling: Scaling = "mul_add"
+    head: HeadKind = "linear"
+    head_scale: float = 30.0
+    """Of the cosine head."""
     legacy_block: bool = False
     """The released block's dead pre-activation: computed, then not used. Only to load such weights."""
     legacy_input_norm: bool = False
@@ -111,12 +116,13 @@ class Block(nn.Module):
     def __init__(self, channels_in: int, channels: int, *, first: bool, options: RawNet2Options) -> None:
         super().__init__()
         self.legacy = options.legacy_block
-        self.norm1 = None if first else nn.BatchNorm1d(channels_in)
-        self.conv1 = nn.Conv1d(channels_in, channels, 3, padding=1)
-        self.norm2 = nn.BatchNorm1d(channels)
-        self.conv2 = nn.Conv1d(channels, channels, 3, padding=1)
+        self.norm1 = None if first else TimeNorm1d(channels_in)
+        self.conv1 = TimeConv1d(channels_in, channels, 3, padding=1)
+        self.norm2 = TimeNorm1d(channels)
+        self.conv2 = TimeConv1d(channels, channels, 3, padding=1)
         # The identity of the raw input, not of the activated one (FACTS.md 8.29).
-        self.identity = nn.Conv1d(channels_in, channels, 1) if channels_in != channels else nn.Identity()
+        self.identity = TimeConv1d(channels_in, channels, 1) if channels_in != channels else nn.Identity()
+        self.pool = TimeMaxPool1d(3)
         self.scaling = FeatureMapScaling(channels, options.scaling)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -124,7 +130,7 @@ class Block(nn.Module):
         active = x if self.norm1 is None else F.leaky_relu(self.norm1(x), SLOPE)
         y = self.conv1(x if self.legacy else active)
         y = self.conv2(F.leaky_relu(self.norm2(y), SLOPE))
-        scaled: Tensor = self.scaling(F.max_pool1d(y + self.identity(x), 3))
+        scaled: Tensor = self.scaling(self.pool(y + self.identity(x)))
         return scaled
 
 
@@ -133,27 +139,13 @@ class Recurrent(nn.Module):
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(channels)
+        self.norm = TimeNorm1d(channels)
         self.gru = nn.GRU(channels, hidden, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (n, channels, time) -> (n, hidden)."""
         steps: Tensor = self.gru(F.leaky_relu(self.norm(x), SLOPE).transpose(1, 2))[0]
         return steps[:, -1]
-
-
-class UnitHead(nn.Module):
-    """The embedding scaled to length 10, then a linear layer. Shape: (n, embedding) -> (n, classes)."""
-
-    def __init__(self, embedding: int, classes: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(embedding, classes)
-
-    def forward(self, embedding: Tensor) -> Tensor:
-        """Shape: (n, embedding) -> (n, classes)."""
-        length = embedding.square().sum(dim=1, keepdim=True).sqrt().clamp_min(1e-9)
-        logits: Tensor = self.linear(10.0 * embedding / length)
-        return logits
 
 
 def build(classes: int, options: RawNet2Options) -> Net:
@@ -169,7 +161,7 @@ def build(classes: int, options: RawNet2Options) -> Net:
         if options.legacy_input_norm
         else Sinc(**numbers, normalise=options.normalise),
         stages={
-            "stem": nn.Sequential(nn.MaxPool1d(3), nn.BatchNorm1d(128), nn.LeakyReLU(SLOPE)),
+            "stem": nn.Sequential(TimeMaxPool1d(3), TimeNorm1d(128), nn.LeakyReLU(SLOPE)),
             **{
                 f"block{k}": Block(a, b, first=k == 0, options=options)
                 for k, (a, b) in enumerate(zip(before, channels, strict=True))
@@ -178,7 +170,7 @@ def build(classes: int, options: RawNet2Options) -> Net:
         },
         embed=nn.Linear(1024, 1024),
         embedding_size=1024,
-        head=UnitHead(1024, classes),
+        head=make_head(options.head, Wanted(1024, classes, options.head_scale, UnitHead)),
         options=asdict(options),
     )
     _initialise(net)
