@@ -11,6 +11,7 @@ import typer
 from xfer.cli import console
 from xfer.cli.console import result, result_json, say, warn
 from xfer.cli.progress import StepBar
+from xfer.cli.scene import only_models, run_stream, terms_of
 from xfer.runtime.errors import Unusable, nearest, need_extra
 
 if TYPE_CHECKING:
@@ -30,6 +31,16 @@ def eval(
     task: Annotated[str, typer.Option(help="What the data's labels are, where the layout says otherwise.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="Threads of a model file's engine.")] = 1,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Live: clips spread over background, heard as xfer listen does.")
+    ] = False,
+    minutes: Annotated[float | None, typer.Option(help="--stream: how long the scene is (30).")] = None,
+    snr: Annotated[float | None, typer.Option(help="--stream: clips over background, decibels (20).")] = None,
+    background: Annotated[
+        Path | None, typer.Option(help="--stream: folder of recordings; else the data's own, or generated noise.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="--stream: write charts as a page for a browser.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="--stream: which clips stand where (0).")] = None,
     json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Warnings and errors only.")] = False,
 ) -> None:
@@ -46,6 +57,9 @@ def eval(
 
     if side not in SIDES:
         raise Unusable(f"no side is called {side!r}: {nearest(side, SIDES)}")
+    terms = terms_of(stream, minutes, snr, seed, {"--background": background, "--html": html})
+    if stream:
+        only_models(model)
     subject = open_subject(model, device, threads)
     found = read_data(data, layout, task or None, None)
     with StepBar() as bar, Store() as store:
@@ -56,6 +70,10 @@ def eval(
             warn(f"... and {len(lost) - WORST} more")
         clips, asked = choose(found, subject, side)
         say(f"{subject.path.name} ({subject.engine}) hears {len(clips)} clips of {found.name} ({asked})")
+        if stream:
+            waves = Waves(subject.sample_rate, store)
+            run_stream(subject, found, clips, waves, store, asked, terms, background, html, json, bar)
+            return
         told = evaluate(
             subject,
             found,

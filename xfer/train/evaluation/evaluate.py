@@ -49,6 +49,8 @@ class Evaluation:
     per_class: dict[str, PerClass] | None = None
     verification: Verification | None = None
     """For speakers that the net was not trained on: over all pairs of their clips."""
+    right: tuple[bool, ...] = ()
+    """Of each clip whose label the net knows, in their order."""
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -171,6 +173,7 @@ def _rates(
     pair_truth[pairs] = truth
     best = np.argsort(-by_clip, axis=1, kind="stable")[:, :TOP]
     return {
+        "right": tuple(right.tolist()),
         "clip_accuracy": metrics.clip_accuracy,
         "clip_accuracy_interval": wilson(int(right.sum()), len(right)),
         "group_interval": by_groups(right, groups.astype(np.int64)),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from xfer.runtime.audio import Short
 from xfer.runtime.engines import FORMATS
 from xfer.runtime.errors import FileNotThere
+from xfer.runtime.models import Model, load_model
 
 Floats = npt.NDArray[np.float32]
 
@@ -46,6 +47,8 @@ class Subject:
     precision: str
     answer: Callable[[Floats], Answers]
     """Windows (n, window) to answers."""
+    model: Model | None = None
+    """The model file, loaded; None: it is a checkpoint."""
 
 
 def open_subject(path: Path, device: str = "auto", threads: int = 1) -> Subject:
@@ -60,8 +63,6 @@ def open_subject(path: Path, device: str = "auto", threads: int = 1) -> Subject:
 
 
 def _model(path: Path, device: str, threads: int) -> Subject:
-    from xfer.runtime.models import load_model
-
     model = load_model(path, threads, device)
     card = model.card
 
@@ -80,6 +81,7 @@ def _model(path: Path, device: str, threads: int) -> Subject:
         model.engine.description,
         card.precision,
         answer,
+        model,
     )
 
 
