@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import tomli_w
 
 from xfer.runtime.errors import Unusable, nearest
+from xfer.train.augment.recipe import AugmentRecipe
 from xfer.train.data.recipe import DataRecipe
 from xfer.train.nets import NETS, options_of
 from xfer.train.nets.registry import option_types
@@ -27,8 +28,11 @@ class FitRecipe:
     """Windows a step."""
     accumulate: int = 1
     """In so many pieces a batch goes through the net: less memory, and batch norm sees less at once."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: matrix products of the body in bfloat16; weights, front-end, norms and loss stay in float32."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of the body's matrix products; weights, front-end, norms and loss stay in float32. auto: bf16 where the device has
+    units for it and a step measures faster, else fp32. fp16, with a scaled loss, is for CUDA."""
+    compile: bool = False
+    """Let torch compile the net (CUDA, or a C++ compiler): minutes at the start, a faster step after."""
     crop: int = 0
     """Samples a training window; 0: the net's window. Only nets whose time axis is free take another."""
     crops_per_clip: int = 1
@@ -47,6 +51,8 @@ class FitRecipe:
     """Of cross_entropy."""
     focal_gamma: float = 2.0
     """Of focal."""
+    margin: float = 0.0
+    """Radians by which a cosine head's angle to the own label counts as larger than it is; 0: none."""
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: a window counts in inverse proportion to the size of its class."""
     logit_adjustment: float = 0.0
@@ -117,6 +123,7 @@ class Recipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     fit: FitRecipe = FitRecipe()
     windows: WindowRecipe = WindowRecipe()
+    augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     transfer: TransferRecipe = TransferRecipe()
 
     def to_toml(self) -> str:

@@ -10,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from xfer.train.augment import Masked
 from xfer.train.metrics import Metrics
 from xfer.train.nets import Net
 
-Batch = tuple[Tensor, Tensor]
-"""Inputs (n, ...) and targets (n,), on the device."""
+Inputs = Tensor | Masked
+"""(n, ...)"""
+Batch = tuple[Inputs, Tensor]
+"""Inputs and targets, (n,) or soft ones (n, classes), on the device."""
 
 
 class Problem(Protocol):
@@ -40,7 +43,7 @@ class Problem(Protocol):
     def names(self, epoch: int, step: int) -> list[str]:
         """What a batch was made of, in words."""
 
-    def logits(self, inputs: Tensor) -> Tensor:
+    def logits(self, inputs: Any) -> Tensor:
         """(n, classes)"""
 
     def validate(self) -> Metrics:

@@ -13,15 +13,16 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from xfer.runtime.errors import Unusable
+from xfer.train.augment import AugmentRecipe
 from xfer.train.checkpoint import Checkpoint, save_checkpoint
 from xfer.train.fit.problem import Problem
 from xfer.train.metrics import Metrics
 from xfer.train.nets import Net
-from xfer.train.recipe import Recipe
+from xfer.train.recipe import FitRecipe, Recipe
 from xfer.train.runs import Run
 
 OPTIMIZER, AVERAGE = "optimizer.", "average."
-FREE = {"epochs", "patience", "save_seconds"}
+FREE = {"fit.epochs", "fit.patience", "fit.save_seconds"}
 """What may be changed in a run's recipe before it goes on: how long it trains, and how often it saves."""
 
 
@@ -42,6 +43,8 @@ class Standing:
     best_loss: float = math.inf
     row: dict[str, Any] = field(default_factory=dict)
     """What was measured after the last whole epoch."""
+    scaler: dict[str, Any] = field(default_factory=dict)
+    """Where fp16's scale of the loss stands."""
 
     def improved(self, found: Metrics) -> bool:
         """More clips right, or as many at a lower loss."""
@@ -105,10 +108,12 @@ def save_last(
     recipe: Recipe,
     optimizer: torch.optim.Optimizer,
     average: Average,
+    scaler: torch.amp.GradScaler,
     standing: Standing,
 ) -> None:
     """Write the last checkpoint, with all that is needed to go on."""
     extra = average.tensors()
+    standing.scaler = scaler.state_dict()
     for index, slots in optimizer.state_dict()["state"].items():
         extra |= {f"{OPTIMIZER}{index}.{name}": torch.as_tensor(value) for name, value in slots.items()}
     save_checkpoint(
@@ -125,21 +130,23 @@ def save_last(
 
 
 def restore(
-    problem: Problem, recipe: Recipe, optimizer: torch.optim.Optimizer, average: Average, last: Checkpoint
+    problem: Problem,
+    recipe: Recipe,
+    optimizer: torch.optim.Optimizer,
+    average: Average,
+    scaler: torch.amp.GradScaler,
+    last: Checkpoint,
 ) -> Standing:
-    """Put net, optimizer, average and standing back to where the run stood.
+    """Put net, optimizer, average, scaler and standing back to where the run stood.
 
     Raises Unusable where the data's labels or the recipe changed since.
     """
     if last.labels != problem.labels:
         raise Unusable(f"{last.path} was trained on other labels than the data has now: start a new run instead")
-    then, now = last.recipe.get("fit"), _plain(asdict(recipe)["fit"])
-    changed = sorted(
-        now if not isinstance(then, dict) else {name for name in now if then.get(name) != now[name]} - FREE
-    )
+    changed = _changed(last.recipe, recipe)
     if changed:
         raise Unusable(
-            f"{last.path} was trained by another recipe (fit.{changed[0]} differs): "
+            f"{last.path} was trained by another recipe ({changed[0]} differs): "
             "put recipe.toml back as it was, or start a new run"
         )
     problem.net.load_state_dict(last.net.state_dict())
@@ -152,7 +159,25 @@ def restore(
     state["state"] = slots
     optimizer.load_state_dict(state)
     average.restore(last.extra)
-    return Standing(**last.progress)
+    standing = Standing(**last.progress)
+    if standing.scaler:
+        scaler.load_state_dict(standing.scaler)
+    return standing
+
+
+def _changed(then: dict[str, Any], recipe: Recipe) -> list[str]:
+    """Fields that a run may not change on its way, and that differ from the checkpoint's recipe."""
+    now, found = asdict(recipe), list[str]()
+    for section, kind in (("fit", FitRecipe), ("augment", AugmentRecipe)):
+        old = then.get(section)
+        # A field that is not in it came later, with a default that changes nothing.
+        before = _plain(asdict(kind())) | (old if isinstance(old, dict) else {})
+        found += [
+            f"{section}.{name}"
+            for name, value in sorted(_plain(now[section]).items())
+            if f"{section}.{name}" not in FREE and before[name] != value
+        ]
+    return found
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from xfer.train.nets.frontends import Frontend
 from xfer.train.nets.heads import last_layer, like
+from xfer.train.nets.masks import Masks, masked
 
 
 class Outputs(NamedTuple):
@@ -64,9 +65,13 @@ class Net(nn.Module):
             features = self.frontend(wave.float())
             return features
 
-    def forward(self, wave: Tensor) -> Outputs:
-        """Shape: (n, window) -> logits (n, classes), embedding (n, embedding_size)."""
-        *_, (_, last) = self.walk(self._heard(wave))
+    def forward(self, wave: Tensor, masks: Masks | None = None) -> Outputs:
+        """Shape: (n, window) -> logits (n, classes), embedding (n, embedding_size).
+
+        `masks`: what of the front-end's output is not heard; only training gives any.
+        """
+        features = self._heard(wave)
+        *_, (_, last) = self.walk(features if masks is None else masked(features, masks))
         embedding = self.embed(last)
         return Outputs(self.head(embedding), embedding)
 

@@ -2,7 +2,7 @@
 
 Fixed means the parameters, the running statistics of batch norm, and the body's dropout off (FACTS.md 8.25). So the
 body's answer to a window never changes: it is evaluated once, on the fixed windows of every clip and on a few stored
-augmentations, and only the embeddings are kept; the epochs after cost almost nothing.
+augmentations, drawn once for all epochs, and only the embeddings are kept; the epochs after cost almost nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xfer.train.data.clips import Split
 from xfer.train.data.windows import background_window, balanced, crop, evaluation_windows
 from xfer.train.framing import crops_of, grid_of
 from xfer.train.metrics import Heard, Metrics, measure
-from xfer.train.transfer.whole import EVALUATION_BATCH, Job, Targets, targets_of
+from xfer.train.transfer.whole import EVALUATION_BATCH, Job, Targets, augment_of, targets_of
 
 EVERY_SECONDS = 20.0
 """How often it tells how far the body is."""
@@ -38,6 +38,7 @@ class HeadOnly:
         self.data = job.about
         self._set, self._waves, self._device, self._recipe = data, job.waves, job.device, recipe
         self._say = job.say
+        self._augment = augment_of(job)
         self._heard, self._spoke = 0, time.monotonic()
         self._sides: dict[Split, tuple[Tensor, np.ndarray[Any, np.dtype[np.int64]]]] = {}
         self.net.requires_grad_(False)
@@ -62,11 +63,11 @@ class HeadOnly:
         return np.bincount(self._targets.cpu().numpy(), minlength=len(self.labels))
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Stored embeddings (n, embedding) and targets (n,) in a seeded order."""
+        """Stored embeddings (n, embedding) and targets (n,) in a seeded order; mixup mixes embeddings here."""
         order, size = self._order(epoch), self._recipe.fit.batch
-        for start in range(first * size, len(order), size):
-            chosen = torch.from_numpy(order[start : start + size]).to(self._device)
-            yield self._embeddings[chosen], self._targets[chosen]
+        for step in range(first, self.steps()):
+            chosen = torch.from_numpy(order[step * size :][:size]).to(self._device)
+            yield self._augment.mixed(self._embeddings[chosen], self._targets[chosen], epoch, step)
 
     def names(self, epoch: int, step: int) -> list[str]:
         """The stored windows of a batch; those of recordings come first in the store, in their order."""
@@ -117,7 +118,7 @@ class HeadOnly:
         """Embeddings and targets of what the head hears beside the `fixed` windows.
 
         That is `augmentations` random whole windows of each training clip, clip by clip in each round, then windows of
-        background alone where there is such a class.
+        background alone where there is such a class; all of them with the recipe's effects.
         """
         clips, rounds = self._set.of("train"), self._recipe.transfer.augmentations
         # The body hears what it will hear later: whole windows, even where it was trained on shorter crops.
@@ -127,20 +128,26 @@ class HeadOnly:
             for start in range(0, len(clips), EVALUATION_BATCH):
                 chosen = range(start, min(start + EVALUATION_BATCH, len(clips)))
                 windows = [crop(self._waves, clips[i], crops, 0, i, which) for i in chosen]
-                parts.append(self._embed(np.stack(windows)))
+                parts.append(self._embed(np.stack(windows), draw=len(parts)))
         answers = [np.tile(targets, rounds)]
         if crops.background is not None:
             extra = crops.background.count(fixed + rounds * len(clips))
             for start in range(0, extra, EVALUATION_BATCH):
                 chosen = range(len(clips) + start, len(clips) + min(start + EVALUATION_BATCH, extra))
-                parts.append(self._embed(np.stack([background_window(crops, 0, i, 0) for i in chosen])))
+                windows = [background_window(crops, 0, i, 0) for i in chosen]
+                parts.append(self._embed(np.stack(windows), draw=len(parts)))
             answers.append(np.full(extra, crops.background.target))
         return torch.cat(parts), np.concatenate(answers)
 
-    def _embed(self, windows: np.ndarray[Any, np.dtype[np.float32]]) -> Tensor:
+    def _embed(self, windows: np.ndarray[Any, np.dtype[np.float32]], draw: int | None = None) -> Tensor:
+        """Embeddings (n, embedding) of windows (n, window); with the number of a draw, of augmented ones."""
         self.net.eval()
+        waves, masks = torch.from_numpy(windows).to(self._device), None
         with torch.no_grad():
-            embedding: Tensor = self.net(torch.from_numpy(windows).to(self._device)).embedding
+            if draw is not None:  # before the first epoch, which is 1
+                waves = self._augment.waves(waves, 0, draw)
+                masks = self._augment.masks(len(waves), 0, draw, self._device)
+            embedding: Tensor = self.net(waves, masks).embedding
         self._heard += len(windows)
         if time.monotonic() - self._spoke > EVERY_SECONDS:
             self._say(f"the frozen body has heard {self._heard} windows")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from xfer.train.augment import Augment, Masked
 from xfer.train.data.ahead import ahead
 from xfer.train.data.check import name_of
 from xfer.train.data.clips import Clip, DataSet, Split
@@ -19,6 +20,7 @@ from xfer.train.framing import crops_of, grid_of
 from xfer.train.metrics import Heard, Metrics, measure
 from xfer.train.nets import Net
 from xfer.train.recipe import Recipe
+from xfer.train.world import ALONE, World
 
 EVALUATION_BATCH = 8
 Targets = np.ndarray[Any, np.dtype[np.int64]]
@@ -32,17 +34,28 @@ def targets_of(clips: Sequence[Clip], labels: tuple[str, ...]) -> Targets:
 
 
 def hear(
-    net: Net, waves: Waves, clips: Sequence[Clip], labels: tuple[str, ...], device: torch.device, grid: Grid
+    net: Net,
+    waves: Waves,
+    clips: Sequence[Clip],
+    labels: tuple[str, ...],
+    device: torch.device,
+    grid: Grid,
+    world: World = ALONE,
 ) -> Heard:
-    """What the net answers to windows over the whole of each clip; it is in evaluation mode."""
+    """What the net answers to windows over the whole of each clip; it is in evaluation mode.
+
+    Each process of a world hears its share of the clips, and all are told the answers to all.
+    """
     net.eval()
-    scores: list[Tensor] = []
-    owners: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+    mine = world.share(len(clips))
+    scores = [torch.zeros(0, len(labels))]
+    owners = [np.zeros(0, dtype=np.int64)]
     with torch.no_grad():
-        for windows, owner in ahead(lambda: evaluation_windows(waves, clips, grid, EVALUATION_BATCH)):
+        for windows, owner in ahead(lambda: evaluation_windows(waves, clips[mine], grid, EVALUATION_BATCH)):
             scores.append(net(torch.from_numpy(windows).to(device)).logits.softmax(dim=1).cpu())
-            owners.append(owner)
-    return Heard(torch.cat(scores).double().numpy(), np.concatenate(owners), targets_of(clips, labels))
+            owners.append(owner + mine.start)
+    answers, asked = world.joined(torch.cat(scores).double().numpy()), world.joined(np.concatenate(owners))
+    return Heard(answers, asked, targets_of(clips, labels))
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,13 @@ class Job:
     device: torch.device
     say: Callable[[str], None]
     """Who is told while it takes long."""
+    world: World = ALONE
+    """Who trains along."""
+
+
+def augment_of(job: Job) -> Augment:
+    """What a job's recipe does to the windows of a batch."""
+    return Augment(job.recipe.augment, job.recipe.seed, job.net.sample_rate, len(job.data.labels))
 
 
 class WholeNet:
@@ -69,7 +89,8 @@ class WholeNet:
         self.labels = job.data.labels
         self.data = job.about
         self._set, self._waves, self._device = job.data, job.waves, job.device
-        self._batch = job.recipe.fit.batch
+        self._batch, self._world = job.recipe.fit.batch, job.world
+        self._augment = augment_of(job)
         self._crops = crops_of(job.recipe, job.data, job.waves)
         self._grid = grid_of(job.recipe)
         self._clips = job.data.of("train")
@@ -90,22 +111,24 @@ class WholeNet:
 
     def steps(self) -> int:
         """Batches in an epoch; a last batch of one window is left out."""
-        return training_steps(self._waves, self._clips, self._crops, self._batch)
+        return training_steps(self._waves, self._clips, self._crops, self._batch, self._world.size)
 
-    def batches(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Crops (n, length) and targets (n,)."""
-        what = (self._waves, self._clips, self._targets, self._crops, epoch, self._batch, first)
-        for windows, targets in ahead(lambda: training_batches(*what)):
-            yield torch.from_numpy(windows).to(self._device), torch.from_numpy(targets).to(self._device)
+    def batches(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor | Masked, Tensor]]:
+        """Crops (n, length), augmented, and targets (n,), with mixup (n, classes)."""
+        what = (self._waves, self._clips, self._targets, self._crops, epoch, self._batch, first, self._world.size, self._world.share)
+        for step, (windows, targets) in enumerate(ahead(lambda: training_batches(*what)), start=first):
+            waves, answers = torch.from_numpy(windows).to(self._device), torch.from_numpy(targets).to(self._device)
+            yield self._augment(waves, answers, epoch, step)
 
     def names(self, epoch: int, step: int) -> list[str]:
         """The recordings of a batch."""
-        items = training_items(self._waves, self._clips, self._targets, self._crops, epoch, self._batch)[step]
+        items = training_items(self._waves, self._clips, self._targets, self._crops, epoch, self._batch, self._world.size)[step]
         return [name_of(self._clips[owner]) if owner < len(self._clips) else "background" for owner, _ in items]
 
-    def logits(self, inputs: Tensor) -> Tensor:
+    def logits(self, inputs: Tensor | Masked) -> Tensor:
         """(n, length) -> (n, classes)."""
-        logits: Tensor = self.net(inputs).logits
+        waves, masks = (inputs.waves, inputs.masks) if isinstance(inputs, Masked) else (inputs, None)
+        logits: Tensor = self.net(waves, masks).logits
         return logits
 
     def validate(self) -> Metrics:
@@ -119,4 +142,4 @@ class WholeNet:
 
     def hear(self, split: Split) -> Heard:
         """What the net answers to one side of the split."""
-        return hear(self.net, self._waves, self._set.of(split), self.labels, self._device, self._grid)
+        return hear(self.net, self._waves, self._set.of(split), self.labels, self._device, self._grid, self._world)

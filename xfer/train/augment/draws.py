@@ -1,0 +1,60 @@
+"""Random numbers of a batch: those of a window are the same whatever stands beside it, and whatever was drawn before.
+
+All derive from (seed, epoch, step, name of the effect), never from the state of a generator that lives on: a training
+that is resumed within an epoch draws what it would have drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+COLUMNS = 40
+"""Numbers that an effect can draw for a window."""
+
+
+class Draws:
+    """What one effect draws for the windows of one batch. The small numbers are drawn on the CPU, for any device."""
+
+    def __init__(self, table: Tensor, seed: int, used: int = 0) -> None:
+        """`table`: a row of numbers for each window, (n, COLUMNS), of which the first are used up."""
+        self._table, self._seed, self._used = table, seed, used
+
+    @classmethod
+    def derived(cls, windows: int, *words: int | str) -> Draws:
+        """For so many windows, from words such as (seed, epoch, step, "noise")."""
+        # A digest, since torch's generator for the CPU keeps 32 bits of a seed: neighbours must differ in all of them.
+        digest = hashlib.blake2b("/".join(map(str, words)).encode(), digest_size=8).digest()
+        seed = int.from_bytes(digest, "big") >> 1
+        source = torch.Generator().manual_seed(seed)
+        # Drawn row by row, so that a larger batch begins with the same rows.
+        return cls(torch.rand(windows, COLUMNS, generator=source, dtype=torch.float64), seed)
+
+    def __len__(self) -> int:
+        """Windows."""
+        return len(self._table)
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """A number for each window, (n,), float64 on the CPU."""
+        self._used += 1
+        return low + (high - low) * self._table[:, self._used - 1]
+
+    def uniforms(self, count: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """So many numbers for each window, (n, count), float64 on the CPU."""
+        self._used += count
+        return low + (high - low) * self._table[:, self._used - count : self._used]
+
+    def whole(self, low: int, high: int) -> Tensor:
+        """An integer from `low` to `high`, both included, for each window, (n,), int64 on the CPU."""
+        return (low + torch.floor(self.uniform() * (high - low + 1))).clamp_max(high).long()
+
+    def of(self, rows: Tensor) -> Draws:
+        """The draws of these windows only, from here on."""
+        return Draws(self._table[rows], self._seed, self._used)
+
+    def normal(self, count: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Standard normal numbers, (n, count), drawn on the device: too many to be drawn elsewhere and moved."""
+        source = torch.Generator(device).manual_seed(self._seed)
+        return torch.randn(len(self), count, generator=source, device=device, dtype=dtype)
