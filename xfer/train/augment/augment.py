@@ -48,23 +48,25 @@ class Masked:
 
 @dataclass(frozen=True)
 class Augment:
-    """What a recipe does. Every number that is drawn derives from (seed, epoch, step, part) and the effect's name."""
+    """What a recipe does. Every number that is drawn derives from seed, epoch, step, the window's place and the effect.
+
+    Where several processes share a batch, `first` is the place in it of the first window of this one's share, and each
+    window becomes what it would have become in one process; only mixup stays within the share.
+    """
 
     how: AugmentRecipe
     seed: int
     rate: int
     """Of the waves, Hz."""
     classes: int
-    part: int = 0
-    """Where a batch is shared among processes, each draws its own numbers."""
 
-    def waves(self, waves: Tensor, epoch: int, step: int) -> Tensor:
+    def waves(self, waves: Tensor, epoch: int, step: int, first: int = 0) -> Tensor:
         """Each effect, on the windows for which it was drawn: (n, time) -> (n, time), float32."""
         for kind in EFFECTS:
             probability = getattr(self.how, kind.name)
             if probability <= 0:
                 continue
-            draws = self._draws(len(waves), epoch, step, kind.name)
+            draws = self._draws(len(waves), epoch, step, first, kind.name)
             chosen = draws.uniform() < probability
             rows = torch.nonzero(chosen).flatten()
             if len(rows) == len(waves):
@@ -74,25 +76,27 @@ class Augment:
                 waves = waves.index_copy(0, here, kind.draw(self.how, draws.of(rows), self.rate).apply(waves[here]))
         return waves
 
-    def masks(self, windows: int, epoch: int, step: int, device: torch.device) -> Masks | None:
+    def masks(self, windows: int, epoch: int, step: int, device: torch.device, first: int = 0) -> Masks | None:
         """What the net is not to hear of so many windows; None where the recipe has no masks."""
         if self.how.masks <= 0:
             return None
-        return draw_masks(self.how, self._draws(windows, epoch, step, "masks"), device)
+        return draw_masks(self.how, self._draws(windows, epoch, step, first, "masks"), device)
 
-    def mixed(self, inputs: Tensor, targets: Tensor, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+    def mixed(self, inputs: Tensor, targets: Tensor, epoch: int, step: int, first: int = 0) -> tuple[Tensor, Tensor]:
         """Mixup: (n, ...), (n,) -> (n, ...) and targets (n, classes); both as they were where the recipe has none."""
         if self.how.mixup <= 0:
             return inputs, targets
-        shares, partners = draw_mixup(self.how, self._draws(len(inputs), epoch, step, "mixup"))
+        shares, partners = draw_mixup(self.how, self._draws(len(inputs), epoch, step, first, "mixup"))
         answers = soft(targets, self.classes)
         return mixed(inputs, shares, partners), mixed(answers, shares, partners)
 
-    def __call__(self, waves: Tensor, targets: Tensor, epoch: int, step: int) -> tuple[Tensor | Masked, Tensor]:
+    def __call__(
+        self, waves: Tensor, targets: Tensor, epoch: int, step: int, first: int = 0
+    ) -> tuple[Tensor | Masked, Tensor]:
         """A batch as the net is to hear it: (n, time), (n,) -> waves, with masks if any, and targets."""
-        waves, targets = self.mixed(self.waves(waves, epoch, step), targets, epoch, step)
-        masks = self.masks(len(waves), epoch, step, waves.device)
+        waves, targets = self.mixed(self.waves(waves, epoch, step, first), targets, epoch, step, first)
+        masks = self.masks(len(waves), epoch, step, waves.device, first)
         return waves if masks is None else Masked(waves, masks), targets
 
-    def _draws(self, windows: int, epoch: int, step: int, name: str) -> Draws:
-        return Draws.derived(windows, self.seed, epoch, step, self.part, name)
+    def _draws(self, windows: int, epoch: int, step: int, first: int, name: str) -> Draws:
+        return Draws.derived(windows, self.seed, epoch, step, name, first=first)

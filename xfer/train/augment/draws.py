@@ -18,19 +18,18 @@ COLUMNS = 40
 class Draws:
     """What one effect draws for the windows of one batch. The small numbers are drawn on the CPU, for any device."""
 
-    def __init__(self, table: Tensor, seed: int, used: int = 0) -> None:
-        """`table`: a row of numbers for each window, (n, COLUMNS), of which the first are used up."""
-        self._table, self._seed, self._used = table, seed, used
+    def __init__(self, table: Tensor, used: int = 1) -> None:
+        """`table`: numbers from 0 to 1 for each window, (n, COLUMNS): a seed, then those that are drawn in turn."""
+        self._table, self._used = table, used
 
     @classmethod
-    def derived(cls, windows: int, *words: int | str) -> Draws:
-        """For so many windows, from words such as (seed, epoch, step, "noise")."""
+    def derived(cls, windows: int, *words: int | str, first: int = 0) -> Draws:
+        """For so many windows from the `first` on, from words such as (seed, epoch, step, "noise")."""
         # A digest, since torch's generator for the CPU keeps 32 bits of a seed: neighbours must differ in all of them.
         digest = hashlib.blake2b("/".join(map(str, words)).encode(), digest_size=8).digest()
-        seed = int.from_bytes(digest, "big") >> 1
-        source = torch.Generator().manual_seed(seed)
+        source = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
         # Drawn row by row, so that a larger batch begins with the same rows.
-        return cls(torch.rand(windows, COLUMNS, generator=source, dtype=torch.float64), seed)
+        return cls(torch.rand(first + windows, COLUMNS, generator=source, dtype=torch.float64)[first:])
 
     def __len__(self) -> int:
         """Windows."""
@@ -52,9 +51,15 @@ class Draws:
 
     def of(self, rows: Tensor) -> Draws:
         """The draws of these windows only, from here on."""
-        return Draws(self._table[rows], self._seed, self._used)
+        return Draws(self._table[rows], self._used)
 
     def normal(self, count: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Standard normal numbers, (n, count), drawn on the device: too many to be drawn elsewhere and moved."""
-        source = torch.Generator(device).manual_seed(self._seed)
-        return torch.randn(len(self), count, generator=source, device=device, dtype=dtype)
+        """Standard normal numbers, (n, count), drawn on the device: too many to be drawn elsewhere and moved.
+
+        Each window has a seed of its own, so they are the same whatever else was drawn; and at each call.
+        """
+        source = torch.Generator(device)
+        numbers = torch.empty(len(self), count, device=device, dtype=dtype)
+        for row, seed in zip(numbers, (2**53 * self._table[:, 0]).long().tolist(), strict=True):
+            row.normal_(generator=source.manual_seed(seed))
+        return numbers
