@@ -412,7 +412,7 @@ from pathlib import Path
 from xfer.train.data.clips import Clip, DataSet
 from xfer.train.data.splits import split
 clips = tuple(Clip(Path(f"{i}.wav"), f"l{i % 7}", f"g{i % 40}") for i in range(300))
-shares = dict(validation_share=0.1, test_share=0.1, split_seed=0, clips_per_class=9)
+shares = dict(validation_share=0.1, test_share=0.1, split_seed=0, clips_per_class=9, held_out=2)
 how = SimpleNamespace(scheme="auto", split_file="", folds=0, fold=1, **shares)
 done = split(DataSet("d", Path(), "f", "sound", "convnet", clips), how)
 print("".join((clip.split or "-")[:2] for clip in done.clips))

@@ -16,6 +16,7 @@ from xfer.runtime.errors import Unusable, nearest, need_extra
 
 if TYPE_CHECKING:
     from xfer.train.evaluation import Evaluation
+    from xfer.train.evaluation.verification import Verification
 
 WORST = 10
 """Classes that are shown; --json has all."""
@@ -41,6 +42,18 @@ def eval(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="--stream: write charts as a page for a browser.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="--stream: which clips stand where (0).")] = None,
+    trials: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Only this list of pairs of clips: lines of 1|0 path path.")
+    ] = None,
+    write_trials: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Make such a list from speakers it never heard, and take it.")
+    ] = None,
+    cohort: Annotated[
+        str, typer.Option(metavar="DATA", help="Recordings of others for AS-norm; default: those it was trained on.")
+    ] = "",
+    asnorm: Annotated[
+        int, typer.Option(min=0, help="AS-norm by so many nearest speakers of the cohort; 0: leave it out.")
+    ] = 200,
     json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Warnings and errors only.")] = False,
 ) -> None:
@@ -53,10 +66,13 @@ def eval(
     from xfer.train.data.open import read_data
     from xfer.train.data.waves import Waves
     from xfer.train.evaluation import evaluate, open_subject
-    from xfer.train.evaluation.choosing import SIDES, choose, usable
+    from xfer.train.evaluation.choosing import SIDES, choose, find_cohort, new_trials, only_listed, usable
+    from xfer.train.evaluation.trials import read_trials
+    from xfer.train.evaluation.trials import write_trials as write
 
     if side not in SIDES:
         raise Unusable(f"no side is called {side!r}: {nearest(side, SIDES)}")
+    _refuse_together(stream, trials, write_trials, cohort, side)
     terms = terms_of(stream, minutes, snr, seed, {"--background": background, "--html": html})
     if stream:
         only_models(model)
@@ -68,12 +84,27 @@ def eval(
             warn(f"left out: {line}")
         if len(lost) > WORST:
             warn(f"... and {len(lost) - WORST} more")
-        clips, asked = choose(found, subject, side)
+        pairs = None
+        if trials:
+            pairs, clips = only_listed(read_trials(trials, found.clips, found.root), found.clips)
+            asked = f"listed in {trials.name}"
+        else:
+            clips, asked = choose(found, subject, side)
+        if write_trials:
+            pairs, clips = new_trials(clips, subject)
+            write(write_trials, pairs, clips, found.root)
+            asked = f"listed in {write_trials.name}"
         say(f"{subject.path.name} ({subject.engine}) hears {len(clips)} clips of {found.name} ({asked})")
         if stream:
             waves = Waves(subject.sample_rate, store)
             run_stream(subject, found, clips, waves, store, asked, terms, background, html, json, bar)
             return
+        other = (
+            usable(read_data(cohort, "", "speaker", None), store, subject.sample_rate, bar.tell)[0] if cohort else None
+        )
+        others, lacking = find_cohort(
+            subject, found, clips, store, bar.tell, listed=pairs is not None, other=other, top=asnorm
+        )
         told = evaluate(
             subject,
             found,
@@ -81,7 +112,16 @@ def eval(
             Waves(subject.sample_rate, store),
             asked,
             lambda done, of: bar.tell("listening", done, of),
+            trials=pairs,
+            cohort=others,
         )
+    familiar = {clip.label for clip in clips} & set(subject.labels)
+    if pairs is not None and familiar:
+        warn(
+            f"{len(familiar)} speakers of these trials were trained on ({min(familiar)!r}): the rates come out too good"
+        )
+    if lacking:
+        say(f"AS-norm is left out: {lacking}")
     if told.unknown and told.verification is None:
         warn(
             f"the net does not know {len(told.unknown)} of the labels, their clips were not asked: {told.unknown[0]!r}"
@@ -103,12 +143,34 @@ def _show(told: Evaluation) -> None:
             result(f"in the top 5   {told.top_accuracy:.1%}")
         result(f"macro F1       {told.macro_f1:.3f}")
     if told.verification is not None:
-        found = told.verification
-        pairs = f"{found.targets + found.impostors:,} pairs of clips"
-        result(f"EER            {found.eer:.1%}  (95 %: {_interval(found.eer_interval)}; {pairs})")
-        result(f"min DCF        {found.min_dcf:.3f}")
+        _show_verification(told.verification)
     _show_classes(told)
     say(f"{told.seconds:.1f} s")
+
+
+def _show_verification(found: Verification) -> None:
+    result(
+        f"{found.targets + found.impostors:,} trials, {found.targets:,} of one speaker    (95 %, speakers drawn anew)"
+    )
+    rows = [("", found.cosine)] + ([(" AS-norm", found.asnorm)] if found.asnorm else [])
+    for name, rates in rows:
+        low, high = rates.min_dcf_interval
+        result(f"EER{name:<11} {rates.eer:.1%}  ({_interval(rates.eer_interval)})")
+        result(f"min DCF{name:<7} {rates.min_dcf:.3f}  ({low:.3f} to {high:.3f})")
+    if found.asnorm and found.cohort:
+        result(
+            f"AS-norm by the {found.cohort.nearest} nearest of {len(found.cohort.embeddings)} of {found.cohort.name}"
+        )
+
+
+def _refuse_together(stream: bool, trials: Path | None, write_trials: Path | None, cohort: str, side: str) -> None:
+    """Raise Unusable for options that would have no effect beside each other."""
+    if trials and write_trials:
+        raise Unusable("--trials takes a list and --write-trials makes one: leave one of them out")
+    if trials and side != "auto":
+        raise Unusable("--trials names its clips itself: leave --side out")
+    if stream and (trials or write_trials or cohort):
+        raise Unusable("--stream hears a scene, no trials: leave --trials, --write-trials and --cohort out")
 
 
 def _show_classes(told: Evaluation) -> None:

@@ -13,11 +13,13 @@ from xfer.train.data.check import check
 from xfer.train.data.clips import Clip, DataSet
 from xfer.train.data.open import read_data
 from xfer.train.data.problems import Problem
-from xfer.train.data.splits import read_split, split
+from xfer.train.data.splits import read_split, split, trained_classes
 from xfer.train.data.waves import Waves, seconds
 from xfer.train.nets import NETS
 from xfer.train.recipe import Recipe
 
+NAMED = 5
+"""So many classes that are held out are named."""
 SHOWN = 10
 """So many problems are told before a training; `xfer data` tells all."""
 
@@ -29,7 +31,7 @@ class Prepared:
     data: DataSet
     """Every clip on its side, with the class `background` where there is one."""
     split: DataSet
-    """The same before that class came: what `split.csv` holds."""
+    """The same before that class came, and with the classes that are held out: what `split.csv` holds."""
     waves: Waves
     recipe: Recipe
     """With nothing left to decide about windows."""
@@ -62,7 +64,14 @@ def prepare(
         warn("the decoded cache is full: some recordings are decoded at each use, which is slower (XFER_CACHE_GB)")
     waves = Waves(rate, store)
     table = resumed / "split.csv" if resumed else None
-    data = read_split(data, table) if table and table.is_file() else split(data, recipe.data)
+    placed = read_split(data, table) if table and table.is_file() else split(data, recipe.data)
+    data = trained_classes(placed)
+    held = sorted(set(placed.labels) - set(data.labels))
+    if held:
+        say(
+            f"held out of training: {len(held)} of {len(placed.labels)} classes "
+            f"({', '.join(held[:NAMED])}{', ...' if len(held) > NAMED else ''})"
+        )
     _refuse_unlearnable(data)
     for note in data.notes:
         say(note)
@@ -71,8 +80,8 @@ def prepare(
     say(f"train {len(data.of('train'))} clips ({minutes:.1f} min), {held}")
     recipe, framed, more = framing.settle_windows(recipe, data, waves)
     problems = (*checked.problems, *more)
-    _tell(problems, len(found.clips) - len(data.clips), len(found.clips), recipe.data.path, warn)
-    return Prepared(framed, data, waves, recipe, problems)
+    _tell(problems, len(found.clips) - len(placed.clips), len(found.clips), recipe.data.path, warn)
+    return Prepared(framed, placed, waves, recipe, problems)
 
 
 def _refuse_unlearnable(data: DataSet) -> None:

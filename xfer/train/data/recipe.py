@@ -31,6 +31,8 @@ class DataRecipe:
     """A split to use as it stands: a `split.csv`, or the run that wrote it."""
     clips_per_class: int = 0
     """At most so many training clips of each class, for learning curves; 0: all."""
+    held_out: int = 0
+    """So many classes, drawn by `split_seed`, are on no side at all: speakers to measure verification on."""
     licence: str = ""
     """Under which the recordings are, and so what is learned from them; it goes into the card."""
     attribution: str = ""

@@ -14,8 +14,10 @@ from xfer.runtime.errors import Unusable, nearest
 from xfer.train.data.clips import Clip, DataSet
 from xfer.train.data.waves import Waves
 from xfer.train.data.windows import Grid, evaluation_windows
-from xfer.train.evaluation.rates import Interval, Verification, by_groups, verification, wilson
+from xfer.train.evaluation.rates import Interval, by_groups, wilson
 from xfer.train.evaluation.subject import Floats, Subject
+from xfer.train.evaluation.trials import Trials, some_pairs
+from xfer.train.evaluation.verification import LEAST, Cohort, Verification, cohort_of, verify
 from xfer.train.metrics import PerClass, clip_scores, measure, per_class
 
 BATCH = 8
@@ -48,7 +50,7 @@ class Evaluation:
     macro_f1: float | None = None
     per_class: dict[str, PerClass] | None = None
     verification: Verification | None = None
-    """For speakers that the net was not trained on: over all pairs of their clips."""
+    """By a list of trials, or over pairs of clips of speakers that the net was not trained on."""
     right: tuple[bool, ...] = ()
     """Of each clip whose label the net knows, in their order."""
     seconds: float = 0.0
@@ -77,12 +79,7 @@ class Evaluation:
             "seconds": round(self.seconds, 2),
         }
         if self.verification is not None:
-            found |= {
-                "eer": self.verification.eer,
-                "eer_interval": self.verification.eer_interval,
-                "min_dcf": self.verification.min_dcf,
-                "trials": self.verification.targets + self.verification.impostors,
-            }
+            found |= self.verification.to_json()
         return {key: value for key, value in found.items() if value is not None}
 
 
@@ -93,18 +90,22 @@ def evaluate(
     waves: Waves,
     side: str,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    trials: Trials | None = None,
+    cohort: Cohort | None = None,
 ) -> Evaluation:
     """Ask the net about clips of a data set, at its own sample rate.
 
     Clips whose label it does not know say nothing about its labels; speakers it does not know are told apart by their
-    embeddings. `progress(done, all)` counts clips.
+    embeddings, by the cosine and, with a `cohort`, also normalised by it. With `trials` of these clips nothing but
+    they is asked. `progress(done, all)` counts clips.
     Raises Unusable where there is nothing that it could be asked.
     """
     began = time.monotonic()
     known = set(subject.labels)
     unknown = tuple(sorted({clip.label for clip in clips} - known))
     speakers = subject.task == "speaker" and data.task == "speaker"
-    heard = [clip for clip in clips if speakers or clip.label in known]
+    heard = [clip for clip in clips if speakers or trials or clip.label in known]
     if not heard:
         hint = f" ({unknown[0]!r}: {nearest(unknown[0], subject.labels)})" if unknown else ""
         way = "; if its classes are speakers, say so: --task speaker" if subject.task == "speaker" else ""
@@ -112,13 +113,14 @@ def evaluate(
     grid = Grid(subject.window, subject.window, short=subject.short)
     scores, embeddings, owners = _answers(subject, waves, heard, grid, progress)
     found: dict[str, Any] = {}
-    if any(clip.label in known for clip in heard):
+    if trials is None and any(clip.label in known for clip in heard):
         found |= _rates(subject, heard, scores, owners)
-    strangers = [index for index, clip in enumerate(heard) if clip.label not in known]
-    if strangers:
-        means = clip_scores(embeddings, owners, len(heard))[strangers]
-        _, people = np.unique([heard[index].label for index in strangers], return_inverse=True)
-        found["verification"] = verification(means, people)
+    asked = [index for index, clip in enumerate(heard) if trials or clip.label not in known]
+    if asked:
+        means = clip_scores(embeddings, owners, len(heard))[asked]
+        _, people = np.unique([heard[index].label for index in asked], return_inverse=True)
+        pairs = trials or some_pairs(people)
+        found["verification"] = verify(means, people, pairs, cohort, trials is not None) if pairs else None
     return Evaluation(
         subject,
         data.name,
@@ -130,6 +132,22 @@ def evaluate(
         seconds=time.monotonic() - began,
         **found,
     )
+
+
+def hear_cohort(
+    subject: Subject,
+    clips: Sequence[Clip],
+    waves: Waves,
+    name: str,
+    top: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Cohort | None:
+    """The net's cohort for AS-norm from clips of speakers who are in no trial; None for too few speakers."""
+    if len({clip.label for clip in clips}) < LEAST:
+        return None
+    grid = Grid(subject.window, subject.window, short=subject.short)
+    _, embeddings, owners = _answers(subject, waves, clips, grid, progress)
+    return cohort_of(clip_scores(embeddings, owners, len(clips)), [clip.label for clip in clips], name, top)
 
 
 def _answers(

@@ -55,6 +55,17 @@ def create(name: str, classes: int, **options: Any) -> Net:
     return entry.build(classes, entry.options(**options))
 
 
+def change_head(net: Net, options: Mapping[str, Any]) -> None:
+    """Give a registered net a fresh head of the kind and scale that `options` name, where it has another.
+
+    Raises Unusable as `create` does.
+    """
+    wanted = {key: options[key] for key in ("head", "head_scale") if key in options and key in net.options}
+    if any(net.options[key] != value for key, value in wanted.items()):
+        net.options |= wanted
+        net.head = create(net.name, net.classes, **net.options).head
+
+
 def options_of(name: str) -> dict[str, Any]:
     """The options of a net with their defaults."""
     return asdict(NETS[name].options())

@@ -22,22 +22,52 @@ PAPER_SHARE = 10
 
 
 def split(data: DataSet, how: DataRecipe) -> DataSet:
-    """Put every clip on a side; None is the side of training clips beyond `clips_per_class`.
+    """Put every clip on a side; None is the side of training clips beyond `clips_per_class` and of classes held out.
 
     Raises Unusable where no class can be validated, where the recipe's numbers cannot be, and what `read_split` raises.
     """
     _check(how)
     if how.split_file:
-        done = read_split(data, Path(how.split_file))
-    elif how.scheme == "folds":
-        done = _folds(data, how)
+        return _finished(_without(read_split(data, Path(how.split_file)), _held_out(data, how)), how)
+    held = _held_out(data, how)
+    rest = data.with_clips(tuple(clip for clip in data.clips if clip.label not in held))
+    if how.scheme == "folds":
+        done = _folds(rest, how)
     elif how.scheme == "paper":
-        done = _paper(data, how.split_seed)
+        done = _paper(rest, how.split_seed)
     else:
-        done = _shares(data, how, published=how.scheme == "auto")
+        done = _shares(rest, how, published=how.scheme == "auto")
+    placed = iter(done.clips)
+    clips = tuple(replace(clip, split=None) if clip.label in held else next(placed) for clip in data.clips)
+    return _finished(done.with_clips(clips), how)
+
+
+def trained_classes(data: DataSet) -> DataSet:
+    """A split data set without the classes that are on no side at all: those held out, here or in a table."""
+    there = {clip.label for clip in data.clips if clip.split}
+    return data.with_clips(tuple(clip for clip in data.clips if clip.label in there))
+
+
+def _held_out(data: DataSet, how: DataRecipe) -> set[str]:
+    """The classes that the recipe keeps out of training."""
+    classes = {clip.label for clip in data.clips}
+    if how.held_out and not 2 <= how.held_out <= len(classes) - 2:
+        raise Unusable(
+            f"data.held_out={how.held_out}: at least two classes are held out, so that there are pairs of two, and at "
+            f"least two are left to train on; {data.name} has {len(classes)}; 0: none"
+        )
+    return set(shuffled(classes, how.split_seed, str)[: how.held_out])
+
+
+def _without(data: DataSet, held: set[str]) -> DataSet:
+    return data.with_clips(tuple(replace(clip, split=None) if clip.label in held else clip for clip in data.clips))
+
+
+def _finished(done: DataSet, how: DataRecipe) -> DataSet:
+    """With something to validate, and no more to train on than is asked for."""
     if not done.of("validation"):
         raise Unusable(
-            f"{data.name}: no class has two clips of different origin, so nothing is left to validate with: record more"
+            f"{done.name}: no class has two clips of different origin, so nothing is left to validate with: record more"
         )
     return _limit(done, how.clips_per_class, how.split_seed) if how.clips_per_class else done
 
