@@ -72,7 +72,8 @@ class SceneSource:
             if piece.clip is None:
                 samples = noise(np.random.default_rng([self.scene.seed, 3, piece.number]), piece.count, self.rate)
             else:
-                samples = tile(self._waves.window(piece.clip, piece.first, piece.count), piece.count)
+                held = min(piece.count, self._waves.length(piece.clip) - piece.first)
+                samples = tile(self._waves.window(piece.clip, piece.first, held), piece.count)
             power = active_power(samples, self.rate)
             gain = 10 ** (self.scene.level_dbfs / 20) / np.sqrt(power) if power > 0 else 0.0
             samples = (samples * np.float32(gain)).astype(np.float32)
