@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,7 +110,7 @@ def test_a_higher_threshold_only_takes_away_and_hits_are_what_the_definition_say
         at += length / 2 + 3.0
     outcomes, alarms = match(events, truth, TOLERANCE, {"background"})
     curve = [point(outcomes, alarms, k / 20, 1.0) for k in range(21)]
-    for low, high in zip(curve, curve[1:], strict=False):
+    for low, high in itertools.pairwise(curve):
         assert low.hits >= high.hits
         assert low.wrong_rate >= high.wrong_rate
         assert low.false_alarms >= high.false_alarms >= high.in_background

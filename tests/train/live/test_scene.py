@@ -92,6 +92,14 @@ def test_background_is_at_its_level_from_end_to_end(background: list) -> None:
     assert 10 * np.log10(np.mean(sound**2)) == pytest.approx(scene.level_dbfs, abs=1.5)
 
 
+def test_where_two_pieces_overlap_it_is_neither_louder_nor_quieter() -> None:
+    scene = compose(CLIPS, WAVES, [clip("room")], Terms(8.0, 20.0, 1.5))
+    sound = whole(scene, clips=False)
+    seams = np.concatenate([sound[each.start : each.start + scene.fade] for each in scene.pieces[1:]])
+    assert len(seams) > 40 * 250
+    assert 10 * np.log10(np.mean(seams.astype(np.float64) ** 2)) == pytest.approx(scene.level_dbfs, abs=0.5)
+
+
 def test_where_not_all_find_room_classes_take_turns() -> None:
     many = [clip("short", label) for label in "aaaaaaaaaaaaaaaaaaaabc" for _ in range(4)]
     scene = compose(many, WAVES, [], Terms(0.5, 20.0, 1.0))
