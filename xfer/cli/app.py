@@ -16,7 +16,7 @@ from typing import Any
 
 import typer
 
-from xfer.cli.console import warn
+from xfer.cli.console import complain, warn
 from xfer.runtime.errors import XferError
 
 VERBS = ("demo", "data", "train", "eval", "export", "verify", "listen", "models", "doctor")
@@ -96,25 +96,25 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, XferError):
-        warn(f"xfer: {error}")
+        (warn if isinstance(error, Stopped) else complain)(f"xfer: {error}")
         return error.exit_code
     if hasattr(error, "format_message"):  # typer's own: an unknown verb or option, a value of the wrong type
-        warn(f"xfer: {error.format_message()}")
+        complain(f"xfer: {error.format_message()}")
         context = getattr(error, "ctx", None)
         if context is not None:
-            warn(f"try: {context.command_path} --help")
+            complain(f"try: {context.command_path} --help")
         return 2
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        warn(f"xfer: the disk is full{_where(error)}: free some space, or write elsewhere with --out")
+        complain(f"xfer: the disk is full{_where(error)}: free some space, or write elsewhere with --out")
         _drop_stdout()
         return 3
     if isinstance(error, PermissionError):
-        warn(f"xfer: not allowed{_where(error)}: check who owns it, or choose another place")
+        complain(f"xfer: not allowed{_where(error)}: check who owns it, or choose another place")
         return 3
     if isinstance(error, MemoryError):
-        warn("xfer: out of memory: use a smaller batch (--set fit.batch=N) or a shorter file")
+        complain("xfer: out of memory: use a smaller batch (--set fit.batch=N) or a shorter file")
         return 3
-    warn(f"xfer: {type(error).__name__}: {error} (this is a fault of xfer: run again with --debug and report it)")
+    complain(f"xfer: {type(error).__name__}: {error} (this is a fault of xfer: run again with --debug and report it)")
     return 1
 
 

@@ -16,9 +16,18 @@ class Talk:
 
     quiet: bool = False
     """Say nothing but warnings and errors."""
+    held: bool = False
+    """Say nothing at all: the main process of several speaks for all."""
+
+    def hold(self) -> None:
+        """From here on only `complain` is heard."""
+        self.quiet = self.held = True
 
 
 talk = Talk()
+
+OTHERS_WAIT = 3.0
+"""Seconds."""
 
 
 def say(line: str) -> None:
@@ -29,6 +38,18 @@ def say(line: str) -> None:
 
 def warn(line: str) -> None:
     """What a user must know even under --quiet: stderr."""
+    if not talk.held:
+        print(line, file=sys.stderr, flush=True)
+
+
+def complain(line: str) -> None:
+    """Why it ended: stderr.
+
+    One process of several waits first: where all stumble over the same thing, the main one says it, and torchrun ends
+    the others meanwhile.
+    """
+    if talk.held:
+        time.sleep(OTHERS_WAIT)
     print(line, file=sys.stderr, flush=True)
 
 

@@ -44,13 +44,28 @@ def train(
     resume: Annotated[
         str, typer.Option(metavar="RUN", help="Go on with this run; 'newest': the newest unfinished one.")
     ] = "",
+    devices: Annotated[
+        int,
+        typer.Option(
+            min=1, help="So many processes on this machine share each batch, one a card where there are cards."
+        ),
+    ] = 1,
     preflight: Annotated[bool, typer.Option(help="Try first whether the net can be exported (a few seconds).")] = True,
     json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Warnings and errors only.")] = False,
-) -> None:
+) -> int:
     """Train a source model, or transfer one (--from CHECKPOINT --transfer head|full)."""
     console.talk.quiet = quiet
     need_workshop()
+    from xfer.train.world import is_spread, own_rank
+
+    if devices > 1 and not is_spread():
+        from xfer.cli.spread import spread
+
+        return spread(devices, device)
+    main = own_rank() == 0
+    if not main:
+        console.talk.hold()
     from xfer.train import runs
     from xfer.train.training import Listener
     from xfer.train.training import train as run_training
@@ -82,7 +97,9 @@ def train(
         trained = run_training(
             recipe, out=out, resume=folder, device=device, listener=told, preflight=_preflight() if preflight else None
         )
-    _show(trained, recipe, json)
+    if main:
+        _show(trained, recipe, json)
+    return 0
 
 
 def resolve(

@@ -29,8 +29,8 @@ class FitRecipe:
     accumulate: int = 1
     """In so many pieces a batch goes through the net: less memory, and batch norm sees less at once."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of the body's matrix products; weights, front-end, norms and loss stay in float32. auto: bf16 where the device has
-    units for it and a step measures faster, else fp32. fp16, with a scaled loss, is for CUDA."""
+    """Of the body's matrix products; weights, front-end, norms and loss stay in float32. auto: bf16 where the device
+    has units for it and a step measures faster, else fp32. fp16, with a scaled loss, is for CUDA."""
     compile: bool = False
     """Let torch compile the net (CUDA, or a C++ compiler): minutes at the start, a faster step after."""
     crop: int = 0

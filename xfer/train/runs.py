@@ -94,7 +94,7 @@ class Run:
             ) from None
 
 
-def environment(device: torch.device) -> dict[str, str]:
+def environment(device: torch.device, processes: int = 1) -> dict[str, str]:
     """What the weights depend on to the last bit, beside recipe and data."""
     return {
         "python": platform.python_version(),
@@ -103,6 +103,7 @@ def environment(device: torch.device) -> dict[str, str]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "processor": processor_name(),
         "threads": str(torch.get_num_threads()),
+        "processes": str(processes),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,21 @@ import torch
 from xfer.runtime.errors import AnswerIsNo, NotThere, Unusable
 from xfer.train import fit as loop
 from xfer.train import runs
-from xfer.train.checkpoint import load, save_checkpoint
+from xfer.train.checkpoint import load
 from xfer.train.data.cache import Store
-from xfer.train.data.clips import DataSet, Split
+from xfer.train.data.check import name_of
+from xfer.train.data.clips import DataSet
 from xfer.train.data.problems import Problem
 from xfer.train.data.splits import write_split
 from xfer.train.data.waves import Waves, seconds
-from xfer.train.metrics import Metrics, measure
-from xfer.train.nets import NETS, Net, create, replace_head
-from xfer.train.nets.frontends import Sinc
-from xfer.train.preparing import Prepared, prepare
+from xfer.train.finishing import bands, finish
+from xfer.train.fit.forms import BY_NAME, Form, choose
+from xfer.train.fit.losses import margin_scale
+from xfer.train.nets import NETS, Net, change_head, create, replace_head
+from xfer.train.preparing import prepare
 from xfer.train.recipe import Recipe
-from xfer.train.report import Bands, gather, write_report
-from xfer.train.transfer import METHODS, HeadOnly, Job, WholeNet
+from xfer.train.transfer import METHODS, Job
+from xfer.train.world import World, join, lost_another, share_norms
 
 Edges = npt.NDArray[np.float64]
 EMBEDDED_SETTINGS = ("fit.epochs=6", "fit.crops_per_clip=2")
@@ -77,10 +79,10 @@ def train(
     stopped, its last finished epoch is kept, and the interrupt goes on to the caller.
     """
     listener = listener or Listener()
-    chosen = pick_device(device)
     loop.keep_freed_memory()
-    with Store() as store:
-        return _train(recipe, out, resume, chosen, store, listener, preflight)
+    with join() as world, Store() as store:
+        chosen = pick_device(device, world.local_rank)
+        return _train(recipe, out, resume, chosen, world, store, listener, preflight)
 
 
 def _train(
@@ -88,59 +90,94 @@ def _train(
     out: Path | None,
     resume: Path | None,
     device: torch.device,
+    world: World,
     store: Store,
     listener: Listener,
     preflight: Callable[[Net], None] | None,
 ) -> Trained:
     began = time.monotonic()
-    ready = prepare(recipe, store, listener.say, listener.warn, listener.data, resume)
+    with world.machine_first():
+        ready = prepare(recipe, store, listener.say, listener.warn, listener.data, resume)
     recipe, data, waves = ready.recipe, ready.data, ready.waves
+    _refuse_strangers(data, recipe, world)
     net = build(recipe, data)
-    if preflight and not resume:
+    if preflight and not resume and world.main:
         preflight(net)
-    before = _bands(net)
-    run = runs.reopen(resume) if resume else runs.start(recipe, out)
+    before = bands(net)
+    run = _run(recipe, out, resume, world)
     began_in: dict[str, str] = run.state().get("environment", {})
-    if not resume:
+    if not resume and world.main:
         write_split(ready.split, run.folder / "split.csv")
+    form = _form(net, recipe, device, run, world)
+    if world.size > 1:
+        share_norms(net, device)
     if recipe.transfer.method == "head":
         listener.say("the frozen body hears every window once; its embeddings are kept")
     method = METHODS[recipe.transfer.method or "full"]
-    problem = method(Job(net, data, waves, recipe, about(data, waves, recipe), device, listener.say))
-    listener.say(f"training {recipe.net} on {_device_name(device)} into {run.folder}")
+    problem = method(Job(net, data, waves, recipe, about(data, waves, recipe), device, listener.say, world))
+    listener.say(f"training {recipe.net} on {_device_name(device)}{_how(form, world)} into {run.folder}")
     try:
-        here = runs.environment(device)
+        here = runs.environment(device, world.size)
         changed = [f"{name} {then} then, {here[name]} now" for name, then in began_in.items() if here.get(name) != then]
         if changed:
             listener.warn(f"{changed[0]}: the weights will not be bit by bit those of a run that was never stopped")
-        run.write_state("running", device=str(device), environment=here)
-        standing = loop.fit(problem, recipe, run, listener.fit, resume=resume is not None)
+        if world.main:
+            run.write_state("running", device=str(device), environment=here, form=form.name)
+        standing = loop.fit(problem, recipe, run, listener.fit, resume=resume is not None, form=form, world=world)
     except KeyboardInterrupt:
-        run.write_state("stopped")
+        _stopped(run, world)
         where = (
             f"{run.last} holds what was learned until a minute ago" if run.last.exists() else "nothing was saved yet"
         )
         raise KeyboardInterrupt(f"stopped; {where}; go on with: xfer train --resume {run.folder}") from None
     except (AnswerIsNo, OSError):
-        run.write_state("stopped")
+        _stopped(run, world)
         raise
-    tested = _finish(run, problem, ready, before, time.monotonic() - began)
+    except RuntimeError as error:
+        if world.size == 1 or not lost_another(error):
+            raise
+        _stopped(run, world)
+        raise NotThere(
+            f"another process of this training is gone; go on with: xfer train --resume {run.folder}"
+        ) from error
+    validation, tested = finish(run, problem, ready, before, time.monotonic() - began, world)
     spent = time.monotonic() - began
-    best = load(run.best)
-    run.write_state(
-        "finished",
-        seconds=round(spent, 1),
-        best_epoch=standing.best_epoch,
-        validation=best.metrics["validation"]["clip_accuracy"],
-    )
-    return Trained(
-        run,
-        standing.best_epoch,
-        best.metrics["validation"],
-        tested.to_json() if tested else None,
-        ready.problems,
-        spent,
-    )
+    if world.main:
+        best = standing.best_epoch
+        run.write_state("finished", seconds=round(spent, 1), best_epoch=best, validation=validation["clip_accuracy"])
+    return Trained(run, standing.best_epoch, validation, tested.to_json() if tested else None, ready.problems, spent)
+
+
+def _run(recipe: Recipe, out: Path | None, resume: Path | None, world: World) -> runs.Run:
+    """The run's folder, which the main process makes or opens; the others only know its name."""
+    opened = (runs.reopen(resume) if resume else runs.start(recipe, out)) if world.main else None
+    folder = world.from_main(opened.folder if opened else None)
+    return opened or runs.Run(folder)
+
+
+def _form(net: Net, recipe: Recipe, device: torch.device, run: runs.Run, world: World) -> Form:
+    """The form of a step: the run's own where it goes on, else what measures fastest; all processes take the same."""
+    form = BY_NAME.get(run.state().get("form", "")) if world.main else None
+    if form is None and world.main:
+        length = recipe.fit.crop or net.window
+        form = choose(net, recipe.fit, device, length, runs.environment(device, world.size))
+    form = BY_NAME[world.from_main(form.name if form else "")]
+    form.apply(net)
+    return form
+
+
+def _refuse_strangers(data: DataSet, recipe: Recipe, world: World) -> None:
+    """Raise Unusable where a process was given other data than the main one, or a batch is too small to share."""
+    if recipe.fit.batch < world.size:
+        raise Unusable(f"{world.size} processes cannot share a batch of {recipe.fit.batch}: set fit.batch higher")
+    mine = (data.labels, [(name_of(clip), clip.label, clip.split) for clip in data.clips])
+    if world.size > 1 and world.from_main(mine) != mine:
+        raise Unusable("the data of this process is not that of the first: give every machine the same recordings")
+
+
+def _stopped(run: runs.Run, world: World) -> None:
+    if world.main:
+        run.write_state("stopped")
 
 
 def build(recipe: Recipe, data: DataSet) -> Net:
@@ -156,14 +193,18 @@ def build(recipe: Recipe, data: DataSet) -> Net:
     if not recipe.transfer.source:
         if recipe.transfer.method == "head":
             raise Unusable("--transfer head needs a source: --from CHECKPOINT")
-        return create(recipe.net, len(data.labels), **recipe.options)
-    source = load(Path(recipe.transfer.source))
-    if source.net.name != recipe.net:
-        raise Unusable(
-            f"{source.path} is a {source.net.name}, not a {recipe.net}: leave --net out, or choose another source"
-        )
-    replace_head(source.net, len(data.labels))
-    return source.net
+        net = create(recipe.net, len(data.labels), **recipe.options)
+    else:
+        source = load(Path(recipe.transfer.source))
+        if source.net.name != recipe.net:
+            raise Unusable(
+                f"{source.path} is a {source.net.name}, not a {recipe.net}: leave --net out, or choose another source"
+            )
+        net = source.net
+        change_head(net, recipe.options)
+        replace_head(net, len(data.labels))
+    margin_scale(recipe.fit, net.head)  # refused now, and not once everything has been prepared
+    return net
 
 
 def about(data: DataSet, waves: Waves, recipe: Recipe) -> dict[str, Any]:
@@ -181,10 +222,15 @@ def about(data: DataSet, waves: Waves, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def pick_device(word: str) -> torch.device:
-    """auto: CUDA when there, the CPU otherwise. Raises Unusable for an unknown word, NotThere for an absent card."""
+def pick_device(word: str, place: int = 0) -> torch.device:
+    """auto: CUDA when there, the CPU otherwise; `cuda` alone is the card at this `place` among those of the machine.
+
+    Raises Unusable for an unknown word, NotThere for an absent card.
+    """
     if word == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        word = "cuda" if torch.cuda.is_available() else "cpu"
+    if word == "cuda" and place:
+        word = f"cuda:{place}"
     if word != "cpu" and not word.startswith("cuda"):
         raise Unusable(f"no device is called {word!r}: auto, cpu, cuda or cuda:N")
     try:
@@ -196,60 +242,10 @@ def pick_device(word: str) -> torch.device:
     return device
 
 
-def _finish(
-    run: runs.Run, problem: HeadOnly | WholeNet, ready: Prepared, before: Edges | None, seconds: float
-) -> Metrics | None:
-    """Measure the best weights once on the test side, if there is one; store that in the best checkpoint; report."""
-    best = load(run.best)
-    problem.net.load_state_dict(best.net.state_dict())
-    side: Split = "test" if ready.data.of("test") else "validation"
-    heard = problem.hear(side)
-    tested = measure(heard.scores, heard.owners, heard.truth, problem.labels) if side == "test" else None
-    if tested is not None:
-        save_checkpoint(
-            run.best,
-            problem.net,
-            task=best.task,
-            labels=best.labels,
-            recipe=asdict(ready.recipe),
-            metrics=best.metrics | {"test": tested.to_json()},
-            data=best.data,
-        )
-        run.log({"split": "test", "epoch": best.metrics["epoch"], "test": tested.to_json()})
-    recipe, told, after = ready.recipe, problem.data, _bands(problem.net)
-    what = f"{told['clips']} clips, {60 * told['hours']:.1f} min, {told['classes']} classes, licence {told['licence']}"
-    environment = run.state().get("environment", {})
-    report = gather(
-        heard,
-        ready.data.of(side),
-        problem.labels,
-        run.rows(),
-        title=f"{recipe.task}: {recipe.net} on {told['name']}",
-        synthetic=bool(told["synthetic"]),
-        about={
-            "data": what,
-            "started from": f"{recipe.transfer.source}, {recipe.transfer.method}"
-            if recipe.transfer.source
-            else "scratch",
-            "trained": f"{len(run.rows())} epochs, {seconds:.0f} s in this call",
-            "machine": ", ".join(f"{name} {value}" for name, value in environment.items()),
-            "run": str(run.folder),
-        },
-        side=side,
-        best_epoch=int(best.metrics["epoch"]),
-        bands=Bands(before, after) if before is not None and after is not None else None,
-        problems=ready.problems,
-        recipe=recipe.to_toml(),
-    )
-    write_report(report, run.folder)
-    return tested
-
-
-def _bands(net: Net) -> Edges | None:
-    """Pass bands of a sinc front-end, Hz, (filters, 2); None of another."""
-    if not isinstance(net.frontend, Sinc):
-        return None
-    return torch.stack(net.frontend.bands(), dim=1).detach().cpu().double().numpy()
+def _how(form: Form, world: World) -> str:
+    words = [f"{world.size} processes"] if world.size > 1 else []
+    words += [form.name] if form.name != "plain" else []
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _device_name(device: torch.device) -> str:

@@ -6,7 +6,7 @@ what it would have seen. A window is read without the rest of its clip.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,14 +83,17 @@ def training_batches(
     epoch: int,
     batch: int,
     first: int = 0,
+    processes: int = 1,
+    share: Callable[[int], slice] = slice,
 ) -> Iterator[Batch]:
     """The windows of an epoch in a seeded order, from the batch `first` on: (n, length), (n,).
 
-    A last batch of one is left out: batch statistics of one window say nothing.
+    A last batch of one is left out: batch statistics of one window say nothing. Where several processes share a batch,
+    `share(n)` is this one's part of its n windows.
     """
-    for chosen in training_items(waves, clips, targets, crops, epoch, batch)[first:]:
+    for chosen in training_items(waves, clips, targets, crops, epoch, batch, processes)[first:]:
         windows, answers = [], []
-        for owner, turn in chosen:
+        for owner, turn in chosen[share(len(chosen))]:
             if owner < len(clips):
                 windows.append(_training_window(waves, clips[owner], crops, epoch, owner, turn))
                 answers.append(targets[owner])
@@ -101,7 +104,13 @@ def training_batches(
 
 
 def training_items(
-    waves: Waves, clips: Sequence[Clip], targets: npt.NDArray[np.int64], crops: Crops, epoch: int, batch: int
+    waves: Waves,
+    clips: Sequence[Clip],
+    targets: npt.NDArray[np.int64],
+    crops: Crops,
+    epoch: int,
+    batch: int,
+    processes: int = 1,
 ) -> list[list[tuple[int, int]]]:
     """What each batch of an epoch is made of: the clip (beyond the last: background only), and which window of it."""
     owners, which = _items(waves, clips, crops)
@@ -115,7 +124,7 @@ def training_items(
         owners, which = owners[chosen], which[chosen]
     items = list(zip(owners.tolist(), which.tolist(), strict=True))
     batches = [items[start : start + batch] for start in range(0, len(items), batch)]
-    return batches[:-1] if len(batches) > 1 and len(batches[-1]) < 2 else batches
+    return batches[:-1] if len(batches) > 1 and len(batches[-1]) < max(2, processes) else batches
 
 
 def balanced(answers: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -143,10 +152,10 @@ def _repeats(chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return found
 
 
-def training_steps(waves: Waves, clips: Sequence[Clip], crops: Crops, batch: int) -> int:
+def training_steps(waves: Waves, clips: Sequence[Clip], crops: Crops, batch: int, processes: int = 1) -> int:
     """How many batches `training_batches` gives, one at least."""
     windows = len(_items(waves, clips, crops)[0])
-    return max(1, -(-windows // batch) - (windows % batch == 1))
+    return max(1, -(-windows // batch) - (0 < windows % batch < max(2, processes)))
 
 
 def background_window(crops: Crops, epoch: int, index: int, which: int) -> Samples:

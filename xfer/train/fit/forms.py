@@ -59,8 +59,9 @@ class Form:
         return torch.autocast(device.type, kind, enabled=self.precision != "fp32")
 
 
+PLAIN = Form("plain")
 FORMS = (
-    Form("plain"),
+    PLAIN,
     Form("sinc in blocks", blocks=True),
     Form("bf16", "bf16"),
     Form("bf16, channels innermost", "bf16", blocks=True, channels_innermost=True),

@@ -8,37 +8,54 @@ minute within one, so a run that is killed and resumed ends with the same weight
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 
 from xfer.runtime.errors import AnswerIsNo
-from xfer.train.checkpoint import load
-from xfer.train.fit.losses import Loss
+from xfer.train.checkpoint import Checkpoint, load
+from xfer.train.fit.forms import PLAIN, Form
+from xfer.train.fit.losses import Loss, margin_scale
 from xfer.train.fit.optimizing import learning_rate, make_optimizer
-from xfer.train.fit.problem import Batch, Problem, Progress
+from xfer.train.fit.problem import Batch, Inputs, Problem, Progress
 from xfer.train.fit.standing import Average, Standing, restore, save_best, save_last
 from xfer.train.recipe import FitRecipe, Recipe
 from xfer.train.runs import Run
+from xfer.train.world import ALONE, World
 
 Tell = Callable[[Progress], None]
 NAMED = 6
 """So many recordings of a bad batch are named."""
 
 
-def fit(problem: Problem, recipe: Recipe, run: Run, tell: Tell, *, resume: bool = False) -> Standing:
+def fit(
+    problem: Problem,
+    recipe: Recipe,
+    run: Run,
+    tell: Tell,
+    *,
+    resume: bool = False,
+    form: Form = PLAIN,
+    world: World = ALONE,
+) -> Standing:
     """Train until the epochs or the patience are used up; write best and last checkpoint as it goes.
 
+    Each process of a `world` calls it with its own share of the batches; the main one writes, and all stand alike.
     Raises AnswerIsNo where the loss is no number any more; the last good checkpoint stays. KeyboardInterrupt passes
     through: `last.safetensors` holds what was learned until a minute ago.
     """
     how = recipe.fit
-    work = _Work(problem, recipe, run, tell)
-    if resume and run.last.exists():
-        work.standing = restore(problem, recipe, work.optimizer, work.average, load(run.last))
-        run.keep_log_until(work.standing.epoch)
+    work = _Work(problem, recipe, run, tell, form, world)
+    if resume and world.from_main(run.last.exists()):
+        work.standing = restore(problem, recipe, work.optimizer, work.average, work.scaler, _last(run, world))
+        if world.main:
+            run.keep_log_until(work.standing.epoch)
+    world.same_weights(problem.net)
     standing = work.standing
     while standing.epoch < how.epochs and not _patience_is_over(standing, how):
         speed = _train_epoch(work)
@@ -52,8 +69,9 @@ def fit(problem: Problem, recipe: Recipe, run: Run, tell: Tell, *, resume: bool 
             steps = problem.steps()
             tell(Progress(epoch, how.epochs, steps, steps, loss, speed, found, best))
             # `last` comes last: after a kill, a resume drops what was written for an epoch that it does not know.
-            run.log(row | {"windows_per_second": round(speed, 2), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
-            if best:
+            if world.main:
+                run.log(row | {"windows_per_second": round(speed, 2), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+            if best and world.main:
                 save_best(run, problem, recipe, row)
         standing.epoch, standing.step, standing.loss, standing.windows, standing.row = epoch, 0, 0.0, 0, row
         work.save()
@@ -63,22 +81,28 @@ def fit(problem: Problem, recipe: Recipe, run: Run, tell: Tell, *, resume: bool 
 class _Work:
     """What an epoch needs."""
 
-    def __init__(self, problem: Problem, recipe: Recipe, run: Run, tell: Tell) -> None:
+    def __init__(self, problem: Problem, recipe: Recipe, run: Run, tell: Tell, form: Form, world: World) -> None:
         module = problem.trained()
         self.problem, self.recipe, self.run, self.tell = problem, recipe, run, tell
+        self.form, self.world = form, world
         self.optimizer = make_optimizer(module, recipe.fit)
         self.average = Average(problem.net, recipe.fit.average)
         self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self.device = self.parameters[0].device
-        self.loss = Loss(recipe.fit, problem.counts(), self.device)
+        scale = margin_scale(recipe.fit, problem.net.head) if recipe.fit.margin else 0.0
+        self.loss = Loss(recipe.fit, problem.counts(), self.device, scale)
+        self.scaler = GradScaler(self.device.type, enabled=form.precision == "fp16")
         self.standing = Standing()
         self.parts = recipe.fit.accumulate
+        if recipe.fit.compile:
+            problem.net.compile()
         self._halved = False
         self._saved = time.monotonic()
 
     def save(self) -> None:
         """Write `last.safetensors`."""
-        save_last(self.run, self.problem, self.recipe, self.optimizer, self.average, self.standing)
+        if self.world.main:
+            save_last(self.run, self.problem, self.recipe, self.optimizer, self.average, self.scaler, self.standing)
         self._saved = time.monotonic()
 
     def save_when_due(self) -> None:
@@ -94,7 +118,9 @@ class _Work:
         try:
             return self._accumulated(*batch), ""
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            if self._halved or not _is_out_of_memory(error) or len(batch[1]) < 2 * self.parts:
+            # Among several processes the others already wait for this one's share of a batch.
+            alone = self.world.size == 1
+            if self._halved or not alone or not _is_out_of_memory(error) or len(batch[1]) < 2 * self.parts:
                 raise
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -102,19 +128,34 @@ class _Work:
         note = f"out of memory: from here on a batch goes through the net in {self.parts} pieces (fit.accumulate)"
         return self._accumulated(*batch), note
 
-    def _accumulated(self, inputs: Tensor, targets: Tensor) -> float:
+    def _accumulated(self, inputs: Inputs, targets: Tensor) -> float:
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
         # A piece of one window would leave batch norm without statistics.
         pieces = max(1, min(self.parts, len(targets) // 2))
         for piece, answers in zip(inputs.chunk(pieces), targets.chunk(pieces), strict=True):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.fit.precision == "bf16"):
+            with self.form.autocast(self.device):
                 logits = self.problem.logits(piece)
             loss = self.loss(logits, answers) * (len(answers) / len(targets))
             total += float(loss.detach())
-            if math.isfinite(total):
-                loss.backward()  # type: ignore[no-untyped-call]
+            # Where batch statistics are shared, nobody may leave the others waiting in the way back.
+            if math.isfinite(total) or self.world.size > 1:
+                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return total
+
+    def learn(self) -> bool:
+        """A step with the gradients as they stand; False, and nothing learned, where they are no numbers.
+
+        With fp16 that is common: the loss was scaled too far, and the scaler leaves such a step out by itself.
+        """
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.recipe.fit.clip_gradient or math.inf)
+        if not self.scaler.is_enabled() and not math.isfinite(float(norm)):
+            return False
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.average.update(self.problem.net)
+        return True
 
 
 def _train_epoch(work: _Work) -> float:
@@ -126,16 +167,17 @@ def _train_epoch(work: _Work) -> float:
     for batch in problem.batches(epoch, standing.step):
         step, count = standing.step, len(batch[1])
         # Dropout; a hash of integers is the same everywhere.
-        torch.manual_seed(hash((work.recipe.seed, epoch, step)) & 0x7FFFFFFF)
+        torch.manual_seed(hash((work.recipe.seed, epoch, step, *work.world.place)) & 0x7FFFFFFF)
         for group in work.optimizer.param_groups:
             group["lr"] = learning_rate(how, (epoch - 1) * steps + step, how.epochs * steps)
         value, note = work.gradients(batch)
-        if not math.isfinite(value):
-            raise _no_number(work, epoch, step)
-        if how.clip_gradient:
-            nn.utils.clip_grad_norm_(work.parameters, how.clip_gradient)
-        work.optimizer.step()
-        work.average.update(problem.net)
+        total, every = work.world.total(value * count, count)
+        if not math.isfinite(total):
+            raise _no_number(work, "loss", epoch, step)
+        work.world.add_gradients(work.parameters, count / every)
+        value, count = total / every, int(every)
+        if not work.learn():
+            raise _no_number(work, "gradient", epoch, step)
         standing.step = step + 1
         standing.loss += value * count
         standing.windows += count
@@ -146,12 +188,24 @@ def _train_epoch(work: _Work) -> float:
     return done / max(time.monotonic() - began, 1e-9)
 
 
-def _no_number(work: _Work, epoch: int, step: int) -> AnswerIsNo:
+def _last(run: Run, world: World) -> Checkpoint:
+    """The last checkpoint; processes on other machines need not see the run's folder."""
+    if world.size == 1:
+        return load(run.last)
+    files = (run.last, run.last.with_suffix(".json"))
+    held = world.from_main([file.read_bytes() for file in files] if world.main else None)
+    with tempfile.TemporaryDirectory() as folder:
+        for file, content in zip(files, held, strict=True):
+            (Path(folder) / file.name).write_bytes(content)
+        return load(Path(folder) / run.last.name)
+
+
+def _no_number(work: _Work, what: str, epoch: int, step: int) -> AnswerIsNo:
     names = work.problem.names(epoch, step)
     held = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
     kept = f"{work.run.last} is kept" if work.run.last.exists() else "nothing was saved yet"
     return AnswerIsNo(
-        f"the loss is no number any more at epoch {epoch}, step {step + 1}, on {held}: lower the learning rate "
+        f"the {what} is no number any more at epoch {epoch}, step {step + 1}, on {held}: lower the learning rate "
         f"(--set fit.learning_rate={work.recipe.fit.learning_rate / 10:g}); {kept}"
     )
 

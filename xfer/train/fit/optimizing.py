@@ -37,7 +37,7 @@ def make_optimizer(module: nn.Module, how: FitRecipe) -> torch.optim.Optimizer:
         for name, parameter in part.named_parameters(recurse=False):
             if not parameter.requires_grad:
                 continue
-            keep = isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d, Sinc)) or "bias" in name
+            keep = isinstance(part, (nn.modules.batchnorm._BatchNorm, Sinc)) or "bias" in name
             (plain if keep else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": how.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     match how.optimizer:

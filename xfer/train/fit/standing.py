@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from xfer.runtime.errors import Unusable
@@ -108,7 +109,7 @@ def save_last(
     recipe: Recipe,
     optimizer: torch.optim.Optimizer,
     average: Average,
-    scaler: torch.amp.GradScaler,
+    scaler: GradScaler,
     standing: Standing,
 ) -> None:
     """Write the last checkpoint, with all that is needed to go on."""
@@ -134,7 +135,7 @@ def restore(
     recipe: Recipe,
     optimizer: torch.optim.Optimizer,
     average: Average,
-    scaler: torch.amp.GradScaler,
+    scaler: GradScaler,
     last: Checkpoint,
 ) -> Standing:
     """Put net, optimizer, average, scaler and standing back to where the run stood.

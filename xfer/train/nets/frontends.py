@@ -188,7 +188,7 @@ class Sinc(Frontend):
     def forward(self, wave: Tensor) -> Tensor:
         """Shape: (n, window) -> (n, filters, time), never negative."""
         wave = normalise(wave, self.normalise)
-        if self.in_blocks and not torch.jit.is_tracing():
+        if self.in_blocks and not torch.onnx.is_in_onnx_export():
             return self._in_blocks(wave).abs()
         return F.conv1d(wave[:, None, :], self.kernels(), padding=self.padding).abs()
 

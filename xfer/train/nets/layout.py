@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 def channels_innermost(x: Tensor) -> bool:
     """Does this (n, channels, time) lie with channels innermost? A graph that is exported never does."""
-    return not torch.jit.is_tracing() and x.dim() == 3 and x.shape[1] > 1 and x.stride(1) == 1
+    return not torch.onnx.is_in_onnx_export() and x.dim() == 3 and x.shape[1] > 1 and x.stride(1) == 1
 
 
 class TimeConv1d(nn.Conv1d):
@@ -52,5 +52,6 @@ class TimeMaxPool1d(nn.MaxPool1d):
         if not channels_innermost(x):
             pooled: Tensor = super().forward(x)
             return pooled
-        pooled = F.max_pool2d(x[:, :, None], (1, int(self.kernel_size)))[:, :, 0]  # type: ignore[call-overload]
+        size = self.kernel_size if isinstance(self.kernel_size, int) else self.kernel_size[0]
+        pooled = F.max_pool2d(x[:, :, None], (1, size))[:, :, 0]
         return pooled.contiguous() if self.settles else pooled

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from xfer.runtime.audio import Samples
 from xfer.train.data.check import name_of
-from xfer.train.data.clips import Split
-from xfer.train.data.windows import background_window, balanced, crop, evaluation_windows
+from xfer.train.data.clips import Clip, Split
+from xfer.train.data.windows import Crops, background_window, balanced, crop, evaluation_windows
 from xfer.train.framing import crops_of, grid_of
 from xfer.train.metrics import Heard, Metrics, measure
 from xfer.train.transfer.whole import EVALUATION_BATCH, Job, Targets, augment_of, targets_of
@@ -37,7 +39,7 @@ class HeadOnly:
         self.labels = data.labels
         self.data = job.about
         self._set, self._waves, self._device, self._recipe = data, job.waves, job.device, recipe
-        self._say = job.say
+        self._say, self._world = job.say, job.world
         self._augment = augment_of(job)
         self._heard, self._spoke = 0, time.monotonic()
         self._sides: dict[Split, tuple[Tensor, np.ndarray[Any, np.dtype[np.int64]]]] = {}
@@ -56,7 +58,9 @@ class HeadOnly:
 
     def steps(self) -> int:
         """Batches in an epoch."""
-        return math.ceil(len(self._targets) / self._recipe.fit.batch)
+        windows, batch = len(self._targets), self._recipe.fit.batch
+        # A last batch of fewer windows than there are processes would leave one without any.
+        return max(1, math.ceil(windows / batch) - (0 < windows % batch < self._world.size))
 
     def counts(self) -> Targets:
         """Stored windows of each label, (labels,)."""
@@ -66,8 +70,10 @@ class HeadOnly:
         """Stored embeddings (n, embedding) and targets (n,) in a seeded order; mixup mixes embeddings here."""
         order, size = self._order(epoch), self._recipe.fit.batch
         for step in range(first, self.steps()):
-            chosen = torch.from_numpy(order[step * size :][:size]).to(self._device)
-            yield self._augment.mixed(self._embeddings[chosen], self._targets[chosen], epoch, step)
+            mine = order[step * size :][:size]
+            share = self._world.share(len(mine))
+            chosen = torch.from_numpy(mine[share]).to(self._device)
+            yield self._augment.mixed(self._embeddings[chosen], self._targets[chosen], epoch, step, share.start)
 
     def names(self, epoch: int, step: int) -> list[str]:
         """The stored windows of a batch; those of recordings come first in the store, in their order."""
@@ -107,11 +113,13 @@ class HeadOnly:
         """Embeddings of the fixed windows of one side, and each one's clip; computed once."""
         if split not in self._sides:
             clips = self._set.of(split)
-            parts, owners = [], []
-            for windows, owner in evaluation_windows(self._waves, clips, grid_of(self._recipe), EVALUATION_BATCH):
+            mine = self._world.share(len(clips))
+            parts: list[Tensor] = []
+            owners = [np.zeros(0, dtype=np.int64)]
+            for windows, owner in evaluation_windows(self._waves, clips[mine], grid_of(self._recipe), EVALUATION_BATCH):
                 parts.append(self._embed(windows))
-                owners.append(owner)
-            self._sides[split] = torch.cat(parts), np.concatenate(owners)
+                owners.append(owner + mine.start)
+            self._sides[split] = self._joined(parts), self._world.joined(np.concatenate(owners))
         return self._sides[split]
 
     def _augmented(self, fixed: int, targets: Targets) -> tuple[Tensor, Targets]:
@@ -123,21 +131,30 @@ class HeadOnly:
         clips, rounds = self._set.of("train"), self._recipe.transfer.augmentations
         # The body hears what it will hear later: whole windows, even where it was trained on shorter crops.
         crops = replace(crops_of(self._recipe, self._set, self._waves), length=self.net.window)
-        parts = [torch.zeros(0, self.net.embedding_size, device=self._device)]
+        draws: list[Callable[[], list[Samples]]] = []
         for which in range(rounds):
             for start in range(0, len(clips), EVALUATION_BATCH):
                 chosen = range(start, min(start + EVALUATION_BATCH, len(clips)))
-                windows = [crop(self._waves, clips[i], crops, 0, i, which) for i in chosen]
-                parts.append(self._embed(np.stack(windows), draw=len(parts)))
+                draws.append(partial(self._crops_of, clips, crops, chosen, which))
         answers = [np.tile(targets, rounds)]
         if crops.background is not None:
             extra = crops.background.count(fixed + rounds * len(clips))
             for start in range(0, extra, EVALUATION_BATCH):
                 chosen = range(len(clips) + start, len(clips) + min(start + EVALUATION_BATCH, extra))
-                windows = [background_window(crops, 0, i, 0) for i in chosen]
-                parts.append(self._embed(np.stack(windows), draw=len(parts)))
+                draws.append(partial(_backgrounds, crops, chosen))
             answers.append(np.full(extra, crops.background.target))
-        return torch.cat(parts), np.concatenate(answers)
+        mine = range(len(draws))[self._world.share(len(draws))]
+        return self._joined([self._embed(np.stack(draws[draw]()), draw) for draw in mine]), np.concatenate(answers)
+
+    def _crops_of(self, clips: Sequence[Clip], crops: Crops, chosen: range, which: int) -> list[Samples]:
+        return [crop(self._waves, clips[i], crops, 0, i, which) for i in chosen]
+
+    def _joined(self, parts: list[Tensor]) -> Tensor:
+        """The embeddings that each process computed of its share, (all windows, embedding)."""
+        mine = torch.cat([torch.zeros(0, self.net.embedding_size, device=self._device), *parts])
+        if self._world.size == 1:
+            return mine
+        return torch.from_numpy(self._world.joined(mine.cpu().numpy())).to(self._device)
 
     def _embed(self, windows: np.ndarray[Any, np.dtype[np.float32]], draw: int | None = None) -> Tensor:
         """Embeddings (n, embedding) of windows (n, window); with the number of a draw, of augmented ones."""
@@ -153,3 +170,7 @@ class HeadOnly:
             self._say(f"the frozen body has heard {self._heard} windows")
             self._spoke = time.monotonic()
         return embedding
+
+
+def _backgrounds(crops: Crops, chosen: range) -> list[Samples]:
+    return [background_window(crops, 0, i, 0) for i in chosen]

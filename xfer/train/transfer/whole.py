@@ -115,15 +115,32 @@ class WholeNet:
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor | Masked, Tensor]]:
         """Crops (n, length), augmented, and targets (n,), with mixup (n, classes)."""
-        what = (self._waves, self._clips, self._targets, self._crops, epoch, self._batch, first, self._world.size, self._world.share)
+        what = (
+            self._waves,
+            self._clips,
+            self._targets,
+            self._crops,
+            epoch,
+            self._batch,
+            first,
+            self._world.size,
+            self._world.share,
+        )
+        whole = self._items(epoch) if self._world.size > 1 and self._augment.how.any else None
         for step, (windows, targets) in enumerate(ahead(lambda: training_batches(*what)), start=first):
             waves, answers = torch.from_numpy(windows).to(self._device), torch.from_numpy(targets).to(self._device)
-            yield self._augment(waves, answers, epoch, step)
+            place = 0 if whole is None else self._world.share(len(whole[step])).start
+            yield self._augment(waves, answers, epoch, step, place)
 
     def names(self, epoch: int, step: int) -> list[str]:
         """The recordings of a batch."""
-        items = training_items(self._waves, self._clips, self._targets, self._crops, epoch, self._batch, self._world.size)[step]
+        items = self._items(epoch)[step]
         return [name_of(self._clips[owner]) if owner < len(self._clips) else "background" for owner, _ in items]
+
+    def _items(self, epoch: int) -> list[list[tuple[int, int]]]:
+        """What each batch of an epoch is made of, whichever process has which part of it."""
+        what = (self._waves, self._clips, self._targets, self._crops, epoch, self._batch, self._world.size)
+        return training_items(*what)
 
     def logits(self, inputs: Tensor | Masked) -> Tensor:
         """(n, length) -> (n, classes)."""
