@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from xfer.train.data.clips import DataSet
     from xfer.train.data.recipe import DataRecipe
     from xfer.train.data.summary import Summary
+    from xfer.train.recipe import Recipe
 
 
 def data(
@@ -36,6 +37,14 @@ def data(
     cache: Annotated[bool, typer.Option("--cache", help="Fill the decoded cache ahead of training.")] = False,
     shards: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write WebDataset tar shards of what can be used into DIR.")
+    ] = None,
+    augment: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write clips before and after each augmentation, to be seen and heard."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="augment.KEY=VALUE", help="With --augment: what it draws from."),
     ] = None,
     split: Annotated[
         str, typer.Option(metavar="WAY", help="auto, group, folds, paper, or a run or file whose split is used.")
@@ -61,6 +70,9 @@ def data(
     how = _how(data, layout, split, fold, folds, clips_per_class, seed)
     _refuse_place(html, folder=False)
     _refuse_place(shards, folder=True)
+    _refuse_place(augment, folder=True, empty=True)
+    if settings and augment is None:
+        raise Unusable("--set belongs to --augment DIR here: name its folder, or give it to xfer train")
     from xfer.train.data.cache import Store
     from xfer.train.data.check import check
     from xfer.train.data.open import rate_of
@@ -68,6 +80,7 @@ def data(
 
     found = _read(how, task)
     say(f"{found.name}: {len(found.clips):,} clips, {len(found.labels):,} classes ({found.layout}); looking at each")
+    recipe = _augmentation(found.task, found.net, settings or []) if augment else None
     rates = (rate or rate_of(found.net),) if cache or rate else ()
     extra: dict[str, Any] = {}
     with StepBar() as bar, _kept_when_stopped(), Store() as store:
@@ -87,6 +100,14 @@ def data(
             written = write_shards(usable, shards, progress=lambda done, of: bar.tell("writing shards", done, of))
             say(f"{len(usable.clips):,} clips in {len(written):,} shards: {shards}")
             extra["shards"] = [str(path) for path in written]
+        if augment and recipe:
+            from xfer.train.augment.page import write_augmented
+            from xfer.train.data.waves import Waves
+
+            heard = Waves(rate_of(found.net), store)
+            made = write_augmented(checked, heard, recipe.augment, recipe.fit.gain_db, seed, augment, bar.tell)
+            say(f"before and after: {made.page}")
+            extra["augment"] = {"page": str(made.page), "sheets": [str(path) for path in made.sheets]}
     if json:
         result_json(summary.to_json() | extra)
     else:
@@ -119,10 +140,12 @@ def _how(path: str, layout: str, way: str, fold: int | None, folds: int | None, 
     return how
 
 
-def _refuse_place(place: Path | None, *, folder: bool) -> None:
-    """Raise Unusable where FILE is a folder, or DIR a file: before hours of decoding."""
+def _refuse_place(place: Path | None, *, folder: bool, empty: bool = False) -> None:
+    """Raise Unusable where FILE is a folder, or DIR a file, or not `empty`: before hours of decoding."""
     if place is not None and place.exists() and place.is_dir() != folder:
         raise Unusable(f"{place} is a {'file' if folder else 'folder'}: name a {'folder' if folder else 'file'}")
+    if place is not None and empty and place.is_dir() and any(place.iterdir()):
+        raise Unusable(f"{place} holds something already: name a new folder, or empty this one first")
     for above in place.parents if place is not None else ():
         if above.exists() and not above.is_dir():
             raise Unusable(f"{above} is a file, so {place} cannot be written: name another place")
@@ -136,6 +159,26 @@ def _read(how: DataRecipe, task: str) -> DataSet:
             raise need_extra("scipy", "train")
         say("no data given: SYNTHETIC voices made by xfer are looked at, no people (see README.md)")
     return read_data(how.path, how.layout, task or None, None)
+
+
+def _augmentation(task: str, net: str, settings: list[str]) -> Recipe:
+    """The recipe whose effects are shown: all of them, but for what the settings say.
+
+    Raises Unusable for a setting of something else.
+    """
+    for package in ("torch", "matplotlib"):
+        if find_spec(package) is None:
+            raise need_extra(package, "train")
+    from xfer.train.augment.recipe import PROBABILITIES
+    from xfer.train.recipe import default_recipe, field_names, with_settings
+
+    recipe = default_recipe(task, net)
+    shown = [name for name in field_names(recipe) if name.startswith("augment.")] + ["fit.gain_db"]
+    for setting in settings:
+        name = setting.partition("=")[0].strip()
+        if name not in shown:
+            raise Unusable(f"--augment shows no {name!r}: {nearest(name, shown)}")
+    return with_settings(recipe, [*(f"augment.{name}=1" for name in PROBABILITIES), *settings])
 
 
 def _split(checked: Checked, how: DataRecipe) -> Checked:

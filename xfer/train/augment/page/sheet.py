@@ -1,0 +1,56 @@
+"""All that becomes of a clip on one sheet: its spectrograms as a PNG."""
+
+from __future__ import annotations
+
+import io
+import math
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from xfer.train.augment.page.showing import Showing
+from xfer.train.data.page.examples import WINDOW_SECONDS, spectrogram
+from xfer.train.data.page.png import palette
+from xfer.train.data.wording import printable
+
+COLUMNS = 3
+PAPER, INK, SOFT, LINE = "#fbfbfa", "#1d2126", "#5d6670", "#e1e4e8"
+"""As in data/page/page.css, in daylight."""
+MARGINS = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.14)
+"""Inches."""
+
+
+def sheet(showing: Showing) -> bytes:
+    """The contact sheet of a clip, a PNG file."""
+    rows = -(-len(showing.sounds) // COLUMNS)
+    figure = Figure(figsize=(4.1 * COLUMNS, 0.9 + 2.5 * rows), dpi=110, facecolor=PAPER, layout=MARGINS)
+    FigureCanvasAgg(figure)
+    figure.suptitle(_plain(showing.clip.label), color=INK, fontsize=17, fontweight="bold")
+    figure.supxlabel("time (s)", color=SOFT, fontsize=9.5)
+    figure.supylabel("frequency (kHz)", color=SOFT, fontsize=9.5)
+    colours = ListedColormap(palette() / 255.0)
+    window = 2 ** round(math.log2(WINDOW_SECONDS * showing.rate))
+    panels = figure.subplots(rows, COLUMNS, squeeze=False, sharey=True).flatten()
+    for at, panel in enumerate(panels):
+        if at >= len(showing.sounds):
+            panel.set_axis_off()
+            continue
+        sound = showing.sounds[at]
+        pixels, _ = spectrogram(sound.samples, window)
+        extent = (0.0, len(sound.samples) / showing.rate, 0.0, showing.rate / 2000)
+        panel.imshow(pixels, cmap=colours, vmin=0, vmax=255, aspect="auto", extent=extent)
+        panel.set_title(sound.title, color=INK, fontsize=11.5, fontweight="bold", loc="left", pad=19)
+        panel.text(0, 1.025, _plain(sound.words), transform=panel.transAxes, color=SOFT, fontsize=8.5)
+        panel.tick_params(colors=SOFT, labelsize=8, length=3)
+        for spine in panel.spines.values():
+            spine.set_color(LINE)
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _plain(text: str) -> str:
+    """Text as it stands: matplotlib reads dollar signs as mathematics."""
+    return printable(text).replace("$", r"\$")
