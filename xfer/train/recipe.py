@@ -69,6 +69,8 @@ class FitRecipe:
     """Largest norm of the gradient; 0: as it comes."""
     save_seconds: float = 60.0
     """A checkpoint within an epoch at least so often."""
+    tensorboard: bool = False
+    """Write TensorBoard's log, too, into the run's folder `tensorboard`."""
 
 
 @dataclass(frozen=True)

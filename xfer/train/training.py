@@ -22,6 +22,7 @@ from xfer.train.data.clips import DataSet
 from xfer.train.data.problems import Problem
 from xfer.train.data.splits import write_split
 from xfer.train.data.waves import Waves, seconds
+from xfer.train.event_log import event_log, need_tensorboard
 from xfer.train.finishing import bands, finish
 from xfer.train.fit.forms import BY_NAME, Form, choose
 from xfer.train.fit.losses import margin_scale
@@ -79,6 +80,7 @@ def train(
     stopped, its last finished epoch is kept, and the interrupt goes on to the caller.
     """
     listener = listener or Listener()
+    need_tensorboard(recipe)
     loop.keep_freed_memory()
     with join() as world, Store() as store:
         chosen = pick_device(device, world.local_rank)
@@ -123,7 +125,8 @@ def _train(
             listener.warn(f"{changed[0]}: the weights will not be bit by bit those of a run that was never stopped")
         if world.main:
             run.write_state("running", device=str(device), environment=here, form=form.name)
-        standing = loop.fit(problem, recipe, run, listener.fit, resume=resume is not None, form=form, world=world)
+        with event_log(run, recipe, listener.fit, world.main) as tell:
+            standing = loop.fit(problem, recipe, run, tell, resume=resume is not None, form=form, world=world)
     except KeyboardInterrupt:
         _stopped(run, world)
         where = (

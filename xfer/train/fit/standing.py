@@ -23,8 +23,8 @@ from xfer.train.recipe import FitRecipe, Recipe
 from xfer.train.runs import Run
 
 OPTIMIZER, AVERAGE = "optimizer.", "average."
-FREE = {"fit.epochs", "fit.patience", "fit.save_seconds"}
-"""What may be changed in a run's recipe before it goes on: how long it trains, and how often it saves."""
+FREE = {"fit.epochs", "fit.patience", "fit.save_seconds", "fit.tensorboard"}
+"""What may be changed in a run's recipe before it goes on: how long it trains, how often it saves, what it logs."""
 
 
 @dataclass
