@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
 
 from xfer.runtime.errors import Unusable
 from xfer.train.nets import NETS, create, replace_head
+from xfer.train.nets.heads import HEADS
 
 SHAPES = {
     "convnet": {
@@ -53,14 +56,30 @@ def walked(net, wave):
     return {name: tuple(value.shape) for name, value in stages.items()}
 
 
-@pytest.fixture(scope="module", params=sorted(NETS))
-def net(request):
+@pytest.fixture(scope="module", params=[(name, head) for name in sorted(NETS) for head in HEADS], ids="-".join)
+def net(request, settled):
+    name, head = request.param
     torch.manual_seed(0)
-    net = create(request.param, 16).train()
-    with torch.no_grad():  # batch norm as after training: fresh statistics let activations, and rounding, grow
+    net = create(name, 16, head=head)
+    body = {key: value for key, value in settled(name).items() if not key.startswith("head.")}
+    net.load_state_dict(net.state_dict() | body)
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def settled():
+    """settled(name): a net's state with batch norm as after training: fresh statistics let rounding grow."""
+
+    @cache
+    @torch.no_grad()
+    def state(name):
+        torch.manual_seed(0)
+        net = create(name, 16).train()
         for seed in range(10):
             net(noise(net, 2, seed))
-    return net.eval()
+        return net.state_dict()
+
+    return state
 
 
 def noise(net, n: int, seed: int = 0) -> torch.Tensor:
@@ -161,10 +180,11 @@ def test_folding_changes_nothing(net):
 
 
 def test_a_new_head_keeps_the_body(net):
-    twin = create(net.name, 16)
+    twin = create(net.name, 16, **net.options)
     twin.load_state_dict(net.state_dict())
     replace_head(twin, 5)
     assert twin.classes == 5
+    assert [type(part) for part in twin.head.modules()] == [type(part) for part in net.head.modules()]
     for (name, old), (_, new) in zip(net.named_parameters(), twin.named_parameters(), strict=True):
         assert name.startswith("head.") or torch.equal(old, new), name
 

@@ -18,8 +18,8 @@ from xfer.train.data.splits.identity import identity
 Integers = npt.NDArray[np.int64]
 PER_SPEAKER = 100
 """Trials of the same speaker that a list made here has at most for each."""
-MOST_PAIRS = 5_000_000
-"""Above so many pairs (3,163 clips) a list stands for all of them."""
+MOST_PAIRS = 1_000_000
+"""Above so many pairs (1,415 clips) a list stands for all of them."""
 FORM = "a line is: 1 or 0 (same speaker or not), then two clips by their paths within the data set"
 
 
@@ -85,7 +85,7 @@ def balanced_trials(speakers: Integers, per_speaker: int = PER_SPEAKER, seed: in
 
 
 def some_pairs(speakers: Integers) -> Trials | None:
-    """All pairs, or a balanced list where they are more than one can sort in memory."""
+    """All pairs, or a balanced list where they are so many that drawing from them takes minutes."""
     return all_pairs(speakers) if len(speakers) * (len(speakers) - 1) // 2 <= MOST_PAIRS else balanced_trials(speakers)
 
 
