@@ -66,11 +66,11 @@ def prepare(
     table = resumed / "split.csv" if resumed else None
     placed = read_split(data, table) if table and table.is_file() else split(data, recipe.data)
     data = trained_classes(placed)
-    held = sorted(set(placed.labels) - set(data.labels))
-    if held:
+    apart = sorted(set(placed.labels) - set(data.labels))
+    if apart:
         say(
-            f"held out of training: {len(held)} of {len(placed.labels)} classes "
-            f"({', '.join(held[:NAMED])}{', ...' if len(held) > NAMED else ''})"
+            f"held out of training: {len(apart)} of {len(placed.labels)} classes "
+            f"({', '.join(apart[:NAMED])}{', ...' if len(apart) > NAMED else ''})"
         )
     _refuse_unlearnable(data)
     for note in data.notes:
