@@ -125,13 +125,15 @@ def work_on(module: nn.Module, **how):
     """The loop's inner part around a module."""
     from types import SimpleNamespace
 
+    from xfer.train.fit.forms import PLAIN
     from xfer.train.fit.loop import _Work
     from xfer.train.recipe import Recipe
+    from xfer.train.world import ALONE
 
     problem = SimpleNamespace(
         net=module, trained=lambda: module, counts=lambda: np.array([5, 3, 2]), logits=lambda inputs: module(inputs)
     )
-    return _Work(problem, Recipe(fit=replace(FitRecipe(), **how)), None, lambda told: None)
+    return _Work(problem, Recipe(fit=replace(FitRecipe(), **how)), None, lambda told: None, PLAIN, ALONE)
 
 
 def test_a_batch_that_does_not_fit_goes_through_in_halves_with_the_same_gradient():

@@ -57,12 +57,12 @@ class World:
         distributed.all_reduce(sums)
         return [float(value) for value in sums]
 
-    def add_gradients(self, parameters: Iterable[nn.Parameter], weight: float) -> None:
-        """Replace each gradient by the sum over all processes of `weight` times theirs."""
+    def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace each gradient by the sum over all processes."""
         if self.size == 1:
             return
         known = list(parameters)
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in known]) * weight
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in known])
         distributed.all_reduce(flat)
         for parameter, sums in zip(known, torch.split(flat, [p.numel() for p in known]), strict=True):
             parameter.grad = sums.view_as(parameter).clone()
@@ -169,16 +169,19 @@ class SharedNorm(nn.modules.batchnorm._BatchNorm):
             return super().forward(input)
         from torch.distributed.nn.functional import all_reduce
 
+        wide = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
         axes = [0, *range(2, input.dim())]
         shape = [1, -1, *[1] * (input.dim() - 2)]
-        own = input.new_tensor([input.numel() / input.shape[1]])
-        sums = all_reduce(torch.cat([input.sum(axes), own]))  # type: ignore[no-untyped-call]
+        own = wide.new_tensor([input.numel() / input.shape[1]])
+        sums = all_reduce(torch.cat([wide.sum(axes), own]))  # type: ignore[no-untyped-call]
         count, mean = sums[-1], sums[:-1] / sums[-1]
-        centred = input - mean.view(shape)
+        centred = wide - mean.view(shape)
         variance = all_reduce(centred.square().sum(axes)) / count  # type: ignore[no-untyped-call]
         self._remember(mean.detach(), (variance * count / (count - 1).clamp_min(1)).detach())
         scaled: Tensor = centred * (variance + self.eps).rsqrt().view(shape)
-        return scaled * self.weight.view(shape) + self.bias.view(shape) if self.affine else scaled
+        if self.affine:
+            scaled = scaled * self.weight.view(shape) + self.bias.view(shape)
+        return scaled.to(input.dtype)
 
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
@@ -195,8 +198,9 @@ def share_norms(module: nn.Module, device: torch.device) -> None:
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
             kind = nn.SyncBatchNorm if device.type == "cuda" else SharedNorm
             shared = kind(child.num_features, child.eps, child.momentum, child.affine, child.track_running_stats)
+            shared.to(device, *{value.dtype for value in child.state_dict().values() if value.is_floating_point()})
             shared.load_state_dict(child.state_dict())
-            shared.to(device).train(child.training).requires_grad_(any(p.requires_grad for p in child.parameters()))
+            shared.train(child.training).requires_grad_(any(p.requires_grad for p in child.parameters()))
             setattr(module, name, shared)
         else:
             share_norms(child, device)

@@ -40,10 +40,10 @@ class Masked:
         """Windows."""
         return len(self.waves)
 
-    def chunk(self, pieces: int) -> tuple[Masked, ...]:
-        """As torch.Tensor.chunk."""
-        frequency, time = (each.chunk(pieces) for each in self.masks)
-        return tuple(map(Masked, self.waves.chunk(pieces), map(Masks, frequency, time)))
+    def tensor_split(self, pieces: int) -> tuple[Masked, ...]:
+        """As torch.Tensor.tensor_split."""
+        frequency, time = (each.tensor_split(pieces) for each in self.masks)
+        return tuple(map(Masked, self.waves.tensor_split(pieces), map(Masks, frequency, time)))
 
 
 @dataclass(frozen=True)

@@ -110,13 +110,15 @@ class _Work:
         if time.monotonic() - self._saved >= self.recipe.fit.save_seconds:
             self.save()
 
-    def gradients(self, batch: Batch) -> tuple[float, str]:
-        """Gradients of a whole batch in the parameters, and its loss; a note where memory ran out for the first time.
+    def gradients(self, batch: Batch, windows: int | None = None) -> tuple[float, str]:
+        """Gradients of a batch in the parameters, and its loss; a note where memory ran out for the first time.
+
+        Where several processes share a batch of `windows`, both are this one's part of the sum over all.
 
         A batch that does not fit goes through the net in twice as many pieces, which changes what batch norm sees.
         """
         try:
-            return self._accumulated(*batch), ""
+            return self._accumulated(*batch, windows), ""
         except (torch.OutOfMemoryError, RuntimeError) as error:
             # Among several processes the others already wait for this one's share of a batch.
             alone = self.world.size == 1
@@ -126,17 +128,17 @@ class _Work:
             torch.cuda.empty_cache()
         self._halved, self.parts = True, 2 * self.parts
         note = f"out of memory: from here on a batch goes through the net in {self.parts} pieces (fit.accumulate)"
-        return self._accumulated(*batch), note
+        return self._accumulated(*batch, windows), note
 
-    def _accumulated(self, inputs: Inputs, targets: Tensor) -> float:
+    def _accumulated(self, inputs: Inputs, targets: Tensor, windows: int | None) -> float:
         self.optimizer.zero_grad(set_to_none=True)
-        total = 0.0
-        # A piece of one window would leave batch norm without statistics.
-        pieces = max(1, min(self.parts, len(targets) // 2))
-        for piece, answers in zip(inputs.chunk(pieces), targets.chunk(pieces), strict=True):
+        total, windows = 0.0, windows or len(targets)
+        # A piece of one window would leave batch norm without statistics; every process cuts as many.
+        pieces = max(1, min(self.parts, windows // self.world.size // 2))
+        for piece, answers in zip(inputs.tensor_split(pieces), targets.tensor_split(pieces), strict=True):
             with self.form.autocast(self.device):
                 logits = self.problem.logits(piece)
-            loss = self.loss(logits, answers) * (len(answers) / len(targets))
+            loss = self.loss(logits, answers) * (len(answers) / windows)
             total += float(loss.detach())
             # Where batch statistics are shared, nobody may leave the others waiting in the way back.
             if math.isfinite(total) or self.world.size > 1:
@@ -165,17 +167,17 @@ def _train_epoch(work: _Work) -> float:
     epoch, steps = standing.epoch + 1, problem.steps()
     began, done = time.monotonic(), 0
     for batch in problem.batches(epoch, standing.step):
-        step, count = standing.step, len(batch[1])
+        step = standing.step
+        count = int(work.world.total(len(batch[1]))[0])
         # Dropout; a hash of integers is the same everywhere.
         torch.manual_seed(hash((work.recipe.seed, epoch, step, *work.world.place)) & 0x7FFFFFFF)
         for group in work.optimizer.param_groups:
             group["lr"] = learning_rate(how, (epoch - 1) * steps + step, how.epochs * steps)
-        value, note = work.gradients(batch)
-        total, every = work.world.total(value * count, count)
-        if not math.isfinite(total):
+        part, note = work.gradients(batch, count)
+        (value,) = work.world.total(part)
+        if not math.isfinite(value):
             raise _no_number(work, "loss", epoch, step)
-        work.world.add_gradients(work.parameters, count / every)
-        value, count = total / every, int(every)
+        work.world.add_gradients(work.parameters)
         if not work.learn():
             raise _no_number(work, "gradient", epoch, step)
         standing.step = step + 1
