@@ -11,7 +11,6 @@ import pytest
 import soundfile
 from matplotlib import image
 
-from tests.recordings import recordings
 from xfer.cli import app
 from xfer.train.augment.recipe import PROBABILITIES
 
@@ -46,13 +45,13 @@ class Links(HTMLParser):
         self.found += [value for name, value in attributes if name in ("src", "href")]
 
 
-def test_real_clips_before_and_after(run, tmp_path):
+def test_real_clips_before_and_after(run, tmp_path, digits):
     out = tmp_path / "seen"
-    code, text, _ = run(recordings("spoken_digits"), "--augment", out, "--json")
+    code, text, _ = run(digits, "--augment", out, "--json")
     assert code in (0, 1)  # the data set has copies in it
     assert json.loads(text)["augment"]["page"] == str(out / "index.html")
     folders = sorted(path for path in out.iterdir() if path.is_dir())
-    assert len(folders) == 4
+    assert len(folders) == 2
     for folder in folders:
         sounds = {path.stem: soundfile.read(path)[0] for path in folder.glob("*.wav")}
         assert set(sounds) == FILES
@@ -68,16 +67,15 @@ def test_real_clips_before_and_after(run, tmp_path):
     links = Links()
     links.feed(page)
     assert "script" not in links.tags
-    assert links.tags.count("audio") == 4 * len(FILES)
+    assert links.tags.count("audio") == 2 * len(FILES)
     beside = [link for link in links.found if not link.startswith(("data:", "#"))]
-    assert len(beside) == 4 * (len(FILES) + 1)
+    assert len(beside) == 2 * (len(FILES) + 1)
     assert all((out / link).is_file() for link in beside)
 
 
-def test_the_same_seed_gives_the_same_and_settings_count(run, tmp_path):
-    root = recordings("spoken_digits")
+def test_the_same_seed_gives_the_same_and_settings_count(run, tmp_path, digits):
     for name, words in (("a", []), ("b", []), ("c", ["--set", "augment.room=0", "--set", "augment.speeds=[0.5]"])):
-        run(root, "--augment", tmp_path / name, *words)
+        run(digits, "--augment", tmp_path / name, *words)
     for path in (tmp_path / "a").rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes(), path
     first = next(path for path in sorted((tmp_path / "c").iterdir()) if path.is_dir())
@@ -87,11 +85,11 @@ def test_the_same_seed_gives_the_same_and_settings_count(run, tmp_path):
 
 def test_labels_that_are_no_file_names(run, tmp_path):
     root = tmp_path / "data"
-    for label in ("<b>$x$ & y", "../up", "...", "a b/ü"):
-        (root / label.replace("/", "∕")).mkdir(parents=True)
+    for label in ("<b>$x$ & y", "..up", "...", "a b…ü"):
+        (root / label).mkdir(parents=True)
         for i in range(3):
             noise = np.random.default_rng([len(label), i]).normal(0, 0.1, 900)
-            soundfile.write(root / label.replace("/", "∕") / f"{i}.wav", noise, 8000)
+            soundfile.write(root / label / f"{i}.wav", noise, 8000)
     out = tmp_path / "out" / "deep"
     run(root, "--augment", out)
     page = (out / "index.html").read_text()
