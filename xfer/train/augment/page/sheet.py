@@ -8,7 +8,6 @@ import math
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from xfer.train.augment.page.showing import Showing
 from xfer.train.data.page.examples import WINDOW_SECONDS, spectrogram
@@ -18,18 +17,31 @@ from xfer.train.data.wording import printable
 COLUMNS = 3
 PAPER, INK, SOFT, LINE = "#fbfbfa", "#1d2126", "#5d6670", "#e1e4e8"
 """As in data/page/page.css, in daylight."""
-MARGINS = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.14)
-"""Inches."""
+PANEL, GAP, MARGIN, TOP = (3.6, 1.7), (0.35, 0.85), (0.85, 0.75), 1.15
+"""Inches, across and up: a picture, the room between two, that on the left and below, and that above. Fixed, since
+matplotlib's own layouts draw everything twice."""
 
 
 def sheet(showing: Showing) -> bytes:
     """The contact sheet of a clip, a PNG file."""
     rows = -(-len(showing.sounds) // COLUMNS)
-    figure = Figure(figsize=(4.1 * COLUMNS, 0.9 + 2.5 * rows), dpi=110, facecolor=PAPER, layout=MARGINS)
+    across, up = (
+        count * panel + (count - 1) * gap for count, panel, gap in zip((COLUMNS, rows), PANEL, GAP, strict=True)
+    )
+    width, height = MARGIN[0] + across + GAP[0], MARGIN[1] + up + TOP
+    figure = Figure(figsize=(width, height), dpi=110, facecolor=PAPER)
     FigureCanvasAgg(figure)
-    figure.suptitle(_plain(showing.clip.label), color=INK, fontsize=17, fontweight="bold")
-    figure.supxlabel("time (s)", color=SOFT, fontsize=9.5)
-    figure.supylabel("frequency (kHz)", color=SOFT, fontsize=9.5)
+    figure.suptitle(_plain(showing.clip.label), color=INK, fontsize=17, fontweight="bold", y=1 - 0.3 / height)
+    figure.supxlabel("time (s)", color=SOFT, fontsize=9.5, y=0.2 / height)
+    figure.supylabel("frequency (kHz)", color=SOFT, fontsize=9.5, x=0.25 / width)
+    figure.subplots_adjust(
+        left=MARGIN[0] / width,
+        right=1 - GAP[0] / width,
+        bottom=MARGIN[1] / height,
+        top=1 - TOP / height,
+        wspace=GAP[0] / PANEL[0],
+        hspace=GAP[1] / PANEL[1],
+    )
     colours = ListedColormap(palette() / 255.0)
     window = 2 ** round(math.log2(WINDOW_SECONDS * showing.rate))
     panels = figure.subplots(rows, COLUMNS, squeeze=False, sharey=True).flatten()
@@ -43,6 +55,7 @@ def sheet(showing: Showing) -> bytes:
         panel.imshow(pixels, cmap=colours, vmin=0, vmax=255, aspect="auto", extent=extent)
         panel.set_title(sound.title, color=INK, fontsize=11.5, fontweight="bold", loc="left", pad=19)
         panel.text(0, 1.025, _plain(sound.words), transform=panel.transAxes, color=SOFT, fontsize=8.5)
+        panel.locator_params(nbins=5)
         panel.tick_params(colors=SOFT, labelsize=8, length=3)
         for spine in panel.spines.values():
             spine.set_color(LINE)
