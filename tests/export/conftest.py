@@ -15,12 +15,12 @@ pytest.importorskip("onnx", reason="export needs onnx: pip install 'xfer[export]
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Checkpoint]:
-    """checkpoint(net's name): a checkpoint file of it, with random weights."""
-    return cache(lambda name: registered_checkpoint(tmp_path_factory.mktemp(name), name))
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Checkpoint]:
+    """checkpoint(net's name, its head): a checkpoint file of it, with random weights."""
+    return cache(lambda name, head="linear": registered_checkpoint(tmp_path_factory.mktemp(name), name, head))
 
 
 @pytest.fixture(scope="session")
-def reference(checkpoint: Callable[[str], Checkpoint]) -> Callable[[str], Reference]:
-    """reference(net's name): its checkpoint's answers, each window computed once in all tests."""
-    return cache(lambda name: Reference(checkpoint(name).net))
+def reference(checkpoint: Callable[..., Checkpoint]) -> Callable[..., Reference]:
+    """reference(net's name, its head): its checkpoint's answers, each window computed once in all tests."""
+    return cache(lambda name, head="linear": Reference(checkpoint(name, head).net))

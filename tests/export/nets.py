@@ -5,18 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
 from xfer.export.inputs import parity_inputs
 from xfer.train.checkpoint import Checkpoint, load, save_checkpoint
-from xfer.train.nets import Net, create
+from xfer.train.nets import NETS, Net, create
 from xfer.train.nets.frontends import Frontend, Normalise, Sinc, Stft
+from xfer.train.nets.heads import HEADS, Wanted, make_head
 
 LABELS = ("ada", "bob", "cyd", "dot", "eve")
 WINDOW = 8000
 RATE = 16000
 LOUD = ("speech by formula", "noise at -6 dBFS", "chirp", "square", "clipped", "clipped speech")
+
+
+EACH_NET = [
+    # RawNet2's body takes most of a minute and is the same behind any head: with its own always, with others nightly.
+    pytest.param(
+        name, head, id=f"{name}-{head}", marks=[pytest.mark.slow] if (name, head) == ("rawnet2", "cosine") else []
+    )
+    for name in NETS
+    for head in HEADS
+]
+"""Every registered net with every registered head."""
 
 
 class Flat(nn.Module):
@@ -37,7 +50,7 @@ class LastStep(nn.Module):
         return self.gru(x.transpose(1, 2))[0][:, -1]
 
 
-def small_net(kind: str, normalise: Normalise = "none", seed: int = 0) -> Net:
+def small_net(kind: str, normalise: Normalise = "none", seed: int = 0, head: str = "linear") -> Net:
     """STFT or sinc, batch norm and convolution, dropout, GRU, embedding, head; statistics of loud and quiet sound."""
     torch.manual_seed(seed)
     frontend: Frontend = (
@@ -59,7 +72,7 @@ def small_net(kind: str, normalise: Normalise = "none", seed: int = 0) -> Net:
         },
         embed=nn.Linear(12, 8),
         embedding_size=8,
-        head=nn.Linear(8, len(LABELS)),
+        head=make_head(head, Wanted(8, len(LABELS), 30.0, nn.Linear)),
         options={},
     )
     return settled(net)
@@ -104,10 +117,10 @@ def small_checkpoint(folder: Path, kind: str = "stft", net: Net | None = None) -
     )
 
 
-def registered_checkpoint(folder: Path, name: str) -> Checkpoint:
+def registered_checkpoint(folder: Path, name: str, head: str = "linear") -> Checkpoint:
     """A checkpoint file of a registered net with random weights, loaded again."""
     torch.manual_seed(7)
-    net = settled(create(name, len(LABELS)))
+    net = settled(create(name, len(LABELS), head=head))
     save_checkpoint(
         folder / "best.safetensors",
         net,

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import nn
 
-from tests.export.nets import small_checkpoint, small_net
+from tests.export.nets import EACH_NET, small_checkpoint, small_net
 from xfer.export import onnx as graphs
 from xfer.export.describe import card_of
 from xfer.export.fold import fold
@@ -20,12 +21,11 @@ from xfer.export.formats import FORMS, OPSET, form_of
 from xfer.runtime.engines import open_engine
 from xfer.runtime.errors import Unusable
 from xfer.train.checkpoint import Checkpoint
-from xfer.train.nets import NETS
 
 
-@pytest.mark.parametrize("kind", ["stft", "sinc"])
-def test_a_folded_net_says_the_same_and_leaves_the_net_alone(kind: str) -> None:
-    net = small_net(kind, "window")
+@pytest.mark.parametrize(("kind", "head"), [("stft", "linear"), ("sinc", "linear"), ("stft", "cosine")])
+def test_a_folded_net_says_the_same_and_leaves_the_net_alone(kind: str, head: str) -> None:
+    net = small_net(kind, "window", head=head)
     before = copy.deepcopy(net.state_dict())
     folded = fold(net)
     audio = torch.from_numpy(np.random.default_rng(1).normal(0, 0.2, (3, net.window)).astype(np.float32))
@@ -42,9 +42,9 @@ def test_a_folded_net_says_the_same_and_leaves_the_net_alone(kind: str) -> None:
     assert any(isinstance(module, nn.Dropout) for module in net.modules())
 
 
-@pytest.mark.parametrize("name", NETS)
-def test_what_is_in_a_graph(name: str, checkpoint: Callable[[str], Checkpoint]) -> None:
-    net = checkpoint(name).net
+@pytest.mark.parametrize(("name", "head"), EACH_NET)
+def test_what_is_in_a_graph(name: str, head: str, checkpoint: Callable[..., Checkpoint]) -> None:
+    net = checkpoint(name, head).net
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         shipped = graphs.to_shipped(graphs.to_twin(fold(net)))
@@ -63,6 +63,17 @@ def test_what_is_in_a_graph(name: str, checkpoint: Callable[[str], Checkpoint]) 
         "logits": ["batch", 5],
         "embedding": ["batch", net.embedding_size],
     }
+
+
+def test_the_directions_of_a_cosine_head_are_constants_of_the_graph() -> None:
+    net = small_net("stft", head="cosine")
+    graph = graphs.to_shipped(graphs.to_twin(fold(net)))
+    constants = [numpy_helper.to_array(each) for each in graph.graph.initializer]
+    constants += [numpy_helper.to_array(node.attribute[0].t) for node in graph.graph.node if node.op_type == "Constant"]
+    unit = net.head.weight.detach().double().numpy()
+    unit = 30 * unit / np.linalg.norm(unit, axis=1, keepdims=True)
+    assert any(each.shape == (8, 5) and np.abs(each.T - unit).max() < 1e-5 for each in constants)
+    assert net.head.folded is None
 
 
 def test_equal_nets_give_equal_graphs_byte_for_byte() -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.export.nets import LABELS, small_checkpoint, small_net
+from tests.export.nets import EACH_NET, LABELS, small_checkpoint, small_net
 from xfer.export import onnx as graphs
 from xfer.export.describe import card_of
 from xfer.export.fold import InferenceNet, fold
@@ -26,7 +26,7 @@ from xfer.runtime.card import Card
 from xfer.runtime.engines import Array, open_engine
 from xfer.runtime.errors import Unusable
 from xfer.train.checkpoint import Checkpoint
-from xfer.train.nets import NETS, Net
+from xfer.train.nets import Net
 
 Sabotage = Callable[[InferenceNet], None]
 ONNX = form_of("onnx", "fp32")
@@ -57,19 +57,20 @@ def parity(
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.format}-{form.precision}")
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(("name", "head"), EACH_NET)
 def test_every_net_in_every_form(
     name: str,
+    head: str,
     form: Form,
-    checkpoint: Callable[[str], Checkpoint],
-    reference: Callable[[str], Reference],
+    checkpoint: Callable[..., Checkpoint],
+    reference: Callable[..., Reference],
     tmp_path: Path,
 ) -> None:
-    found = checkpoint(name)
+    found = checkpoint(name, head)
     inputs = parity_inputs(found.net.window, found.net.sample_rate)
     if found.net.name == "rawnet2":  # a fifth of a second a window: those where sums and offsets go wrong first
         inputs = {key: inputs[key] for key in ("dc", "square", "speech by formula")}
-    report = parity(found, tmp_path, form, inputs=inputs, reference=reference(name))
+    report = parity(found, tmp_path, form, inputs=inputs, reference=reference(name, head))
     assert report.ok, report.sentence()
     assert {(row.input, row.batch) for row in report.rows if row.stage == "scores"} == {
         (key, batch) for key in inputs for batch in BATCHES
@@ -86,6 +87,21 @@ def test_every_front_end_with_every_normalisation(kind: str, normalise: str, for
     inputs["tiny on a large offset"] = (0.7 + 1e-4 * inputs["noise at -6 dBFS"]).astype(np.float32)
     report = parity(small_checkpoint(tmp_path, net=net), tmp_path, form, inputs=inputs)
     assert report.ok, report.sentence()
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.format)
+def test_a_cosine_head_in_every_form_and_what_is_changed_in_it(form: Form, tmp_path: Path) -> None:
+    net = small_net("stft", "peak", head="cosine")
+    checkpoint = small_checkpoint(tmp_path, net=net)
+    assert parity(checkpoint, tmp_path, form).ok
+
+    def other_scale(folded: InferenceNet) -> None:
+        folded.net.head.folded.mul_(1.001)
+
+    (tmp_path / "other").mkdir()
+    report = parity(checkpoint, tmp_path / "other", form, other_scale)
+    assert report.first_failure is not None
+    assert report.first_failure.stage == "logits"
 
 
 def test_a_constant_has_no_residue_under_window_normalisation(

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from tests.export.nets import small_net
+from tests.export.nets import EACH_NET, small_net
 from xfer.export.preflight import preflight
 from xfer.runtime.errors import AnswerIsNo
-from xfer.train.nets import NETS, create
+from xfer.train.nets import create
 
 
 class Rank(nn.Module):
@@ -33,9 +33,9 @@ def spoiled(part: nn.Module):
     return net
 
 
-@pytest.mark.parametrize("name", NETS)
-def test_every_registered_net_passes_and_is_left_alone(name):
-    net = create(name, 3).train()
+@pytest.mark.parametrize(("name", "head"), EACH_NET)
+def test_every_registered_net_passes_and_is_left_alone(name, head):
+    net = create(name, 3, head=head).train()
     before = {key: value.clone() for key, value in net.state_dict().items()}
     state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
     preflight(net)
