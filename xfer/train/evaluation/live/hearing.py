@@ -215,4 +215,4 @@ def back(
     seconds = sum(waves.length(clip) for clip in found) / waves.rate
     if not found or seconds == 0:
         return Backing((), "generated noise, white to brown")
-    return Backing(found, f"{words}: {len(found)} of {seconds:,.0f} s in all", seconds)
+    return Backing(found, f"{words}: {len(found)}, {seconds:,.0f} s in all", seconds)
