@@ -74,13 +74,13 @@ def test_real_clips_before_and_after(run, tmp_path, digits):
 
 
 def test_the_same_seed_gives_the_same_and_settings_count(run, tmp_path, digits):
-    for name, words in (("a", []), ("b", []), ("c", ["--set", "augment.room=0", "--set", "augment.speeds=[0.5]"])):
-        run(digits, "--augment", tmp_path / name, *words)
+    for name in ("a", "b"):
+        run(digits, "--augment", tmp_path / name, "--set", "augment.room=0", "--set", "augment.speeds=[0.5]")
     for path in (tmp_path / "a").rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes(), path
-    first = next(path for path in sorted((tmp_path / "c").iterdir()) if path.is_dir())
+    first = next(path for path in sorted((tmp_path / "a").iterdir()) if path.is_dir())
     assert {path.stem for path in first.glob("*.wav")} == FILES - {"room"}
-    assert re.search(r"0\.5 times as fast", (tmp_path / "c" / "index.html").read_text())
+    assert re.search(r"0\.5 times as fast", (tmp_path / "a" / "index.html").read_text())
 
 
 def test_labels_that_are_no_file_names(run, tmp_path):
