@@ -149,18 +149,15 @@ def _show(told: Evaluation) -> None:
 
 
 def _show_verification(found: Verification) -> None:
-    result(
-        f"{found.targets + found.impostors:,} trials, {found.targets:,} of one speaker    (95 %, speakers drawn anew)"
-    )
-    rows = [("", found.cosine)] + ([(" AS-norm", found.asnorm)] if found.asnorm else [])
-    for name, rates in rows:
-        low, high = rates.min_dcf_interval
-        result(f"EER{name:<11} {rates.eer:.1%}  ({_interval(rates.eer_interval)})")
-        result(f"min DCF{name:<7} {rates.min_dcf:.3f}  ({low:.3f} to {high:.3f})")
+    trials = f"{found.targets + found.impostors:,} trials, {found.targets:,} of one speaker"
+    plain = found.cosine
+    result(f"EER            {plain.eer:.1%}  (95 %: {_interval(plain.eer_interval)}; {trials})")
+    result(f"min DCF        {plain.min_dcf:.3f}  (95 %: {_plain(plain.min_dcf_interval)})")
     if found.asnorm and found.cohort:
-        result(
-            f"AS-norm by the {found.cohort.nearest} nearest of {len(found.cohort.embeddings)} of {found.cohort.name}"
-        )
+        rates, cohort = found.asnorm, found.cohort
+        who = f"the {cohort.nearest} nearest of {len(cohort.embeddings)} speakers of {cohort.name}"
+        result(f"with AS-norm   {rates.eer:.1%}  (95 %: {_interval(rates.eer_interval)}; by {who})")
+        result(f"               {rates.min_dcf:.3f}  (95 %: {_plain(rates.min_dcf_interval)})")
 
 
 def _refuse_together(stream: bool, trials: Path | None, write_trials: Path | None, cohort: str, side: str) -> None:
@@ -187,3 +184,7 @@ def _show_classes(told: Evaluation) -> None:
 
 def _interval(interval: tuple[float, float]) -> str:
     return f"{interval[0]:.1%} to {interval[1]:.1%}"
+
+
+def _plain(interval: tuple[float, float]) -> str:
+    return f"{interval[0]:.3f} to {interval[1]:.3f}"
