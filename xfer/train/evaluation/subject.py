@@ -92,6 +92,8 @@ def _checkpoint(path: Path, device: str) -> Subject:
     from xfer.train.training import pick_device
 
     checkpoint, chosen = load(path), pick_device(device)
+    # On CUDA torch rounds the factors of convolutions to 10 bits by itself; what is compared is compared in float32.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     net = checkpoint.net.to(chosen).eval()
 
     def answer(windows: Floats) -> Answers:
