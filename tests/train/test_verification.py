@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from xfer.train.evaluation.detection import detection
+from xfer.train.evaluation.detection import _Curve, detection
 from xfer.train.evaluation.trials import Trials, all_pairs, balanced_trials
 from xfer.train.evaluation.verification import Cohort, asnorm, cohort_of, cosines, directions, verify
 
@@ -234,3 +234,28 @@ def test_a_cohort_direction_far_from_all_is_not_among_the_nearest():
     far = Cohort(np.array([[-1.0, 0.0], [1.0, 0.0], [0.6, 0.8], [0.0, -1.0]]), "far", 2)
     scores = cosines(unit, trials)
     assert np.array_equal(asnorm(unit, scores, trials, near), asnorm(unit, scores, trials, far))
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=40, deadline=None)
+def test_a_speaker_who_is_drawn_twice_stands_twice(seed):
+    """A draw's rates are those of a list in which each trial is written as often as its speakers stand."""
+    rng = np.random.default_rng(seed)
+    people = np.repeat(np.arange(5), 3)
+    trials, times = all_pairs(people), rng.integers(0, 4, 5)
+    scores = np.round(rng.normal(0, 1, len(trials.same)) + trials.same, 1)
+    first, second = people[trials.one], people[trials.other]
+    again = np.where(first == second, times[first], times[first] * times[second])
+    found = _Curve(scores, trials, people).rates(times.astype(float))
+    scores, same = np.repeat(scores, again), np.repeat(trials.same, again)
+    if same.any() and not same.all():
+        assert found == pytest.approx((brute_eer(scores, same), brute_cost(scores, same)), abs=1e-9)
+    else:
+        assert found is None
+
+
+def test_scores_that_are_all_equal_tell_nothing():
+    people = np.repeat(np.arange(4), 3)
+    trials = all_pairs(people)
+    found = detection(np.zeros(len(trials.same)), trials, people)
+    assert (found.eer, found.min_dcf) == (0.5, 1.0)
