@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv/ready
 	$(BIN)/xfer demo
 
+# One thread each: the tests of two files run side by side instead. Those of one file stay together, in order.
 test: .venv/ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # Minutes long; for the night.
 test-slow: .venv/ready
