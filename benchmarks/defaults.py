@@ -3,8 +3,8 @@
     python benchmarks/defaults.py --data ../shared/data --runs runs/defaults      train what is missing, then report
     python benchmarks/defaults.py --data ../shared/data --runs runs/defaults --report-only
 
-Speaker: libri_vctk_layout (80 people). Genre: music_fma_layout (7 genres). All on the same split, so that the same clips
-are tested. Each number is the best validation epoch's, measured once on the test side. Writes docs/results.md.
+Speaker: libri_vctk_layout (80 people). Genre: music_fma_layout (7 genres). All on the same split, so that the same
+clips are tested. Each number is the best validation epoch's, measured once on the test side. Writes docs/results.md.
 """
 
 from __future__ import annotations
