@@ -30,9 +30,11 @@ def test_a_folded_net_says_the_same_and_leaves_the_net_alone(kind: str, head: st
     folded = fold(net)
     audio = torch.from_numpy(np.random.default_rng(1).normal(0, 0.2, (3, net.window)).astype(np.float32))
     with torch.no_grad():
-        scores, logits, embedding, features = folded(audio)
+        scores, logits, embedding, features, taps = folded(audio)
         wanted = net(audio)
         assert torch.allclose(features, net.frontend(audio), atol=1e-5)
+        for found, (_, activation) in zip(taps, net.walk(net.frontend(audio)), strict=True):
+            assert torch.allclose(found, activation, atol=1e-5)
     assert torch.allclose(logits, wanted.logits, atol=1e-5)
     assert torch.allclose(embedding, wanted.embedding, atol=1e-5)
     assert torch.allclose(scores.sum(dim=1), torch.ones(3))

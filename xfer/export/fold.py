@@ -29,6 +29,8 @@ class Inferred(NamedTuple):
     """(n, embedding_size)"""
     features: Tensor
     """What the front-end gives, (n, ...)"""
+    taps: tuple[Tensor, ...]
+    """What each stage gives, whole, in the order of the net's stages, (n, ...) each"""
 
 
 class InferenceNet(nn.Module):
@@ -39,13 +41,13 @@ class InferenceNet(nn.Module):
         self.net = net
 
     def forward(self, audio: Tensor) -> Inferred:
-        """Shape: audio (n, window) -> scores (n, classes), logits (n, classes), embedding (n, e), features (n, ...)."""
-        features = activation = self.net.frontend(audio)
-        for _, stage in self.net.walk(features):
-            activation = stage
-        embedding = self.net.embed(activation)
+        """Shape: audio (n, window) -> scores (n, classes), logits (n, classes), embedding (n, e), features, taps."""
+        features = self.net.frontend(audio)
+        walked = tuple(self.net.walk(features))
+        embedding = self.net.embed(walked[-1][1])
         logits = self.net.head(embedding)
-        return Inferred(torch.softmax(logits, dim=1), logits, embedding, features)
+        taps = tuple(activation for _, activation in walked)
+        return Inferred(torch.softmax(logits, dim=1), logits, embedding, features, taps)
 
 
 def fold(net: Net) -> InferenceNet:

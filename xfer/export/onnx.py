@@ -33,9 +33,14 @@ OUTPUTS = ("scores", "logits", "embedding")
 FEATURES = "features"
 """The front-end's output, which only the twin gives."""
 
+TAP = "tap "
+"""Prefix of a stage's output, which only the twin gives: `tap block0`."""
+
 
 def to_twin(net: InferenceNet) -> Any:
-    """The graph with the front-end's features as a further output (an onnx.ModelProto); dynamic batch, fixed window.
+    """The graph with the front-end's features and every tap as further outputs; dynamic batch, fixed window.
+
+    An onnx.ModelProto. The taps are called `TAP` and the stage's name.
 
     Raises NotThere where onnx is not installed.
     """
@@ -43,7 +48,7 @@ def to_twin(net: InferenceNet) -> Any:
         import onnx
     except ImportError as error:
         raise need_extra("onnx", "export") from error
-    names = [*OUTPUTS, FEATURES]
+    names = [*OUTPUTS, FEATURES, *(f"{TAP}{stage}" for stage in net.net.stages)]
     example = torch.zeros(EXAMPLE_BATCH, net.net.window)
     file = io.BytesIO()
     with warnings.catch_warnings():
@@ -67,7 +72,7 @@ def to_twin(net: InferenceNet) -> Any:
 
 
 def to_shipped(twin: Any) -> Any:
-    """The same graph, node for node, without the features as an output."""
+    """The same graph, node for node, without what only the twin gives."""
     import onnx
 
     shipped = onnx.ModelProto()
