@@ -129,6 +129,10 @@ def test_held_out_speakers_are_on_no_side_and_the_others_stand_as_without_them(t
     write_split(placed, tmp_path / "split.csv")
     assert read_split(data, tmp_path / "split.csv").clips == placed.clips
     assert split(data, DataRecipe(split_file=str(tmp_path))).clips == placed.clips
+    (tmp_path / "whole").mkdir()
+    write_split(split(data, DataRecipe()), tmp_path / "whole" / "split.csv")
+    other = split(data, DataRecipe(split_file=str(tmp_path / "whole"), held_out=3, split_seed=5))
+    assert {clip.label for clip in other.clips if clip.split is None} == held
     for scheme in ("group", "folds", "paper"):
         other = split(data, DataRecipe(held_out=3, scheme=scheme, split_seed=5))
         assert {clip.label for clip in other.clips if clip.split is None} == held
