@@ -1,10 +1,4 @@
-"""Fold: a trained net becomes what a model file computes.
-
-The front-end's kernels and a cosine head's directions are constants, nothing of training is left (dropout gone, batch
-norm with its running statistics), and the softmax is inside. Batch norms stay nodes of their own: both engines fold
-them into the convolution before them when they load the graph, exactly where it is exact, and parity measures the
-result.
-"""
+"""The inference net: front-end, stages, embedding, head and softmax, with nothing that only training needs."""
 
 from __future__ import annotations
 
@@ -14,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from xfer.export.fold.norms import fold_norms
+from xfer.export.fold.stft import TwoStageStft, checked_form
 from xfer.train.nets import Net
 from xfer.train.nets.heads import CosineHead
 
@@ -50,15 +46,24 @@ class InferenceNet(nn.Module):
         return Inferred(torch.softmax(logits, dim=1), logits, embedding, features, taps)
 
 
-def fold(net: Net) -> InferenceNet:
-    """A folded copy; the net itself stays as it is."""
+def fold(net: Net, frontend: str = "conv") -> InferenceNet:
+    """A folded copy, on the CPU in float32; the net itself stays as it is.
+
+    `frontend`: the form of the front-end, one of `forms_of(net.frontend)`. Raises Unusable for another.
+    """
+    form = checked_form(net.frontend, frontend)
     folded = copy.deepcopy(net).cpu().float().eval()
-    folded.frontend.fold()
+    if form == "fft":
+        folded.frontend = TwoStageStft(folded.frontend)  # type: ignore[assignment, arg-type]  # the form says it is one
+    else:
+        folded.frontend.fold()
     for part in folded.head.modules():
         if isinstance(part, CosineHead):
             part.fold()
     _drop_dropout(folded)
-    return InferenceNet(folded).eval().requires_grad_(False)
+    inference = InferenceNet(folded).eval().requires_grad_(False)
+    fold_norms(inference, torch.zeros(1, folded.window))
+    return inference
 
 
 def _drop_dropout(module: nn.Module) -> None:
