@@ -91,6 +91,8 @@ class EpochBar:
         self._bar: Any = None
         self._task: Any = None
         self._spoke = 0.0
+        self._heard = ""
+        """The last validation, in words."""
 
     def __enter__(self) -> EpochBar:
         return self
@@ -125,6 +127,7 @@ class EpochBar:
             found = progress.validation
             star = ", best so far" if progress.best else ""
             rates = f"clips {found.clip_accuracy:.1%}, windows {found.window_accuracy:.1%}"
+            self._heard = f", clips {found.clip_accuracy:.1%}"
             line = f"{where}  {pace}, validation: {rates}{star}"
             if self._bar is not None:
                 self._bar.console.print(line, highlight=False)
@@ -136,7 +139,8 @@ class EpochBar:
             if self._task is None:
                 self._task = self._bar.add_task(where, total=total)
             done = (progress.epoch - 1) * progress.steps + progress.step
-            self._bar.update(self._task, completed=done, description=f"{where}  {pace}")
+            memory = f", {progress.memory:.1f} GB" if progress.memory else ""
+            self._bar.update(self._task, completed=done, description=f"{where}  {pace}{self._heard}{memory}")
         elif time.monotonic() - self._spoke > self.EVERY_SECONDS:
             say(f"{where}  step {progress.step}/{progress.steps}  {pace}")
             self._spoke = time.monotonic()

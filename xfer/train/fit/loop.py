@@ -21,6 +21,7 @@ from xfer.runtime.errors import AnswerIsNo
 from xfer.train.checkpoint import Checkpoint, load
 from xfer.train.fit.forms import PLAIN, Form
 from xfer.train.fit.losses import Loss, margin_scale
+from xfer.train.fit.memory import in_use
 from xfer.train.fit.optimizing import learning_rate, make_optimizer
 from xfer.train.fit.problem import Batch, Inputs, Problem, Progress
 from xfer.train.fit.standing import Average, Standing, restore, save_best, save_last
@@ -185,7 +186,8 @@ def _train_epoch(work: _Work) -> float:
         standing.windows += count
         done += count
         speed = done / max(time.monotonic() - began, 1e-9)
-        work.tell(Progress(epoch, how.epochs, step + 1, steps, standing.loss / standing.windows, speed, note=note))
+        loss = standing.loss / standing.windows
+        work.tell(Progress(epoch, how.epochs, step + 1, steps, loss, speed, note=note, memory=in_use(work.device)))
         work.save_when_due()
     return done / max(time.monotonic() - began, 1e-9)
 

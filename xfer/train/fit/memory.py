@@ -1,9 +1,13 @@
-"""Memory on the CPU between two steps."""
+"""Memory: what is kept between two steps on the CPU, and how much is in use."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from pathlib import Path
+
+import torch
 
 
 def keep_freed_memory() -> None:
@@ -20,3 +24,14 @@ def keep_freed_memory() -> None:
         return
     mallopt(-4, 0)  # M_MMAP_MAX: no memory maps
     mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: never shrink
+
+
+def in_use(device: torch.device) -> float:
+    """Memory of this process in GB, on a card what its tensors hold; 0 where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device) / 1e9
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e9

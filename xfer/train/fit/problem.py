@@ -67,3 +67,5 @@ class Progress:
     """The validation is the best so far."""
     note: str = ""
     """Something that a user must know."""
+    memory: float = 0.0
+    """In use by this process, on a card that the card's, GB; 0: not known."""
