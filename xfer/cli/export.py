@@ -21,6 +21,9 @@ def export(
     ] = "",
     format: Annotated[str, typer.Option(help="onnx or openvino.")] = "onnx",
     precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
+    frontend: Annotated[
+        str, typer.Option(help="Form of the front-end: conv, fft, or auto: the faster one here.")
+    ] = "auto",
     name: Annotated[str, typer.Option(help="The model's name, in place of the task's.")] = "",
     out: Annotated[Path, typer.Option(help="Folder of the model file.")] = Path("models"),
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
@@ -31,10 +34,12 @@ def export(
     _need_packages(format)
     from xfer.export.clips import validation_windows
     from xfer.export.formats import form_of
+    from xfer.export.frontend import checked_word
     from xfer.export.pipeline import export as run_export
     from xfer.train.runs import newest_finished
 
     form = form_of(format, precision)
+    checked_word(frontend)
     source = Path(checkpoint) if checkpoint else newest_finished(Path("runs"))
     loaded = _load(source, out, name, form)
     say(f"{loaded.path}: {loaded.net.name} for task {loaded.task}, {len(loaded.labels)} labels")
@@ -43,7 +48,7 @@ def export(
     clips = validation_windows(loaded)
     if not clips:
         say("the data of this run is not where it was: parity has its formula inputs alone")
-    exported = run_export(loaded, out, form.format, form.precision, name or None, clips, progress=say)
+    exported = run_export(loaded, out, form.format, form.precision, name or None, frontend, clips, progress=say)
     _show(exported, as_json)
 
 
@@ -85,6 +90,7 @@ def _show(exported: Exported, as_json: bool) -> None:
                 "format": card.format,
                 "precision": card.precision,
                 "opset": card.opset,
+                "frontend": card.frontend["computed"],
                 "bytes": exported.size,
                 "parity": card.parity,
                 "report": str(exported.report) if exported.report else None,

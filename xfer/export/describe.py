@@ -10,6 +10,7 @@ from typing import Any
 
 import xfer
 from xfer.export.formats import Form
+from xfer.export.frontend import Choice
 from xfer.runtime.audio import Short
 from xfer.runtime.card import Card
 from xfer.train.checkpoint import Checkpoint
@@ -17,8 +18,11 @@ from xfer.train.checkpoint import Checkpoint
 _PACKAGES = ("torch", "onnx", "onnxruntime", "openvino", "numpy")
 
 
-def card_of(checkpoint: Checkpoint, name: str, form: Form) -> Card:
-    """Everything but golden outputs and parity, which are measured. Of this machine only the run's name goes in."""
+def card_of(checkpoint: Checkpoint, name: str, form: Form, choice: Choice | None = None) -> Card:
+    """Everything but golden outputs and parity, which are measured.
+
+    Of this machine only the run's name goes in and, with a measured `choice` of the front-end's form, the processor.
+    """
     net, data = checkpoint.net, checkpoint.data
     return Card(
         name=name,
@@ -30,7 +34,7 @@ def card_of(checkpoint: Checkpoint, name: str, form: Form) -> Card:
         hop=net.window // 2,  # each instant is heard twice, as in the ConvNet's original
         embedding_size=net.embedding_size,
         short=short_of(checkpoint),
-        frontend=net.frontend.describe(),
+        frontend=net.frontend.describe() | ({"computed": choice.to_json()} if choice else {}),
         format=form.format,
         precision=form.precision,
         opset=form.opset,

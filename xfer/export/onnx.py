@@ -6,7 +6,7 @@ outputs and latency. The older one, which traces, takes 0.4 s and 1.7 s where th
 of deprecation kept from the user. torch is pinned below the version that may drop it.
 
 No STFT op and no formula of a filter reaches the graph: in ONNX Runtime that op is slower and less exact than the
-strided convolution with constant kernels that the folded front-end is.
+convolution, or the two matrix products, with constant tables that the folded front-end is.
 """
 
 from __future__ import annotations
@@ -44,12 +44,19 @@ def to_twin(net: InferenceNet) -> Any:
 
     Raises NotThere where onnx is not installed.
     """
+    return traced(net, net.net.window, [*OUTPUTS, FEATURES, *(f"{TAP}{stage}" for stage in net.net.stages)])
+
+
+def traced(net: torch.nn.Module, window: int, names: list[str]) -> Any:
+    """The graph of a module that takes `audio`, (n, window), and gives so many outputs; an onnx.ModelProto.
+
+    Raises NotThere where onnx is not installed.
+    """
     try:
         import onnx
     except ImportError as error:
         raise need_extra("onnx", "export") from error
-    names = [*OUTPUTS, FEATURES, *(f"{TAP}{stage}" for stage in net.net.stages)]
-    example = torch.zeros(EXAMPLE_BATCH, net.net.window)
+    example = torch.zeros(EXAMPLE_BATCH, window)
     file = io.BytesIO()
     with warnings.catch_warnings():
         # The exporter's own notices (deprecation, constants that it leaves to the engine, "a GRU with a batch other

@@ -12,6 +12,7 @@ from pathlib import Path
 from xfer.export.describe import card_of
 from xfer.export.fold import fold
 from xfer.export.formats import Form, form_of
+from xfer.export.frontend import Choice, choose
 from xfer.export.inputs import parity_inputs
 from xfer.export.onnx import to_shipped, to_twin
 from xfer.export.parity import Reference, prove
@@ -46,27 +47,30 @@ def export(
     format: str = "onnx",
     precision: str = "fp32",
     name: str | None = None,
+    frontend: str = "auto",
     clips: Mapping[str, Array] | None = None,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Exported:
     """Fold, convert, prove and put in place; `clips` are real windows, (window,) each, that parity also hears.
 
+    `frontend`: the form of the front-end, conv or fft, or auto: the one that is faster here in the format's engine.
     The file goes to `out`/<name><suffix>, the name being the task's unless given. It is written under a hidden name
     first; whatever goes wrong leaves an older file of that name as it was. The parity report goes to the run's.
-    Raises AnswerIsNo where the file does not compute what was trained; Unusable for a format, precision or name that
-    cannot be; NotThere for an absent package; OSError (a full disk).
+    Raises AnswerIsNo where the file does not compute what was trained; Unusable for a format, precision, form or
+    name that cannot be; NotThere for an absent package; OSError (a full disk).
     """
     began = time.monotonic()
     form = form_of(format, precision)
     target = target_of(out, name or checkpoint.task, form)
     net = checkpoint.net
     with workplace(target) as folder:
-        progress(f"folding {net.name}: front-end as constants, {form.format} {form.precision}")
-        twin_graph = to_twin(fold(net))
+        choice = choose(net.frontend, net.window, form.format, frontend)
+        progress(f"folding {net.name}: front-end as {_told(choice)}, {form.format} {form.precision}")
+        twin_graph = to_twin(fold(net, choice.form))
         shipped_graph = to_shipped(twin_graph)
         reference = Reference(net)
         progress(f"asking the checkpoint what {net.name} should say")
-        card = card_of(checkpoint, name or checkpoint.task, form)
+        card = card_of(checkpoint, name or checkpoint.task, form, choice)
         card = replace(card, golden=tuple(golden(reference.run, card)))
         draft, twin = folder / target.name, folder / f"twin{form.suffix}"
         form.writer(shipped_graph, card, draft)
@@ -110,6 +114,13 @@ def target_of(out: Path, name: str, form: Form) -> Path:
     ):
         raise Unusable(f"{name!r} cannot be a model's name: take letters, digits, - and _ (--name)")
     return out / f"{name}{form.suffix}"
+
+
+def _told(choice: Choice) -> str:
+    """The form of the front-end and how it was chosen, in words."""
+    form = "a transform in two stages, {} x {}".format(*choice.split) if choice.split else "a convolution"
+    measured = [f"{name} {spent:g} ms" for name, spent in choice.milliseconds.items()]
+    return f"{form} (here {', '.join(measured)})" if measured else form
 
 
 def _check_final(final: Path, target: Path, report: Path | None) -> None:

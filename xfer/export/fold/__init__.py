@@ -7,7 +7,7 @@ STFT has the form that was chosen for it (`stft`), and the softmax is inside. Th
 
 from xfer.export.fold.net import InferenceNet, Inferred, fold
 from xfer.export.fold.norms import fold_norms
-from xfer.export.fold.stft import FORMS, Split, TwoStageStft, forms_of, split_of
+from xfer.export.fold.stft import FORMS, Split, TwoStageStft, checked_form, forms_of, split_of
 
 __all__ = [
     "FORMS",
@@ -15,6 +15,7 @@ __all__ = [
     "Inferred",
     "Split",
     "TwoStageStft",
+    "checked_form",
     "fold",
     "fold_norms",
     "forms_of",
