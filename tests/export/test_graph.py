@@ -64,6 +64,7 @@ def test_what_is_in_a_graph(name: str, head: str, checkpoint: Callable[..., Chec
         "scores": ["batch", 5],
         "logits": ["batch", 5],
         "embedding": ["batch", net.embedding_size],
+        "probe": ["batch", 256],
     }
 
 

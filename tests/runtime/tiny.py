@@ -14,8 +14,13 @@ import numpy as np
 import pytest
 
 from xfer.runtime.card import METADATA_KEY, Card
+from xfer.runtime.engines import PROBE
+from xfer.runtime.engines.onnx_file import GOLDEN_KEY, sealed
+from xfer.runtime.engines.openvino_folder import write_card
 from xfer.runtime.models import load_model
-from xfer.runtime.selftest import golden
+from xfer.runtime.selftest import Golden, GoldenClip, answer_of, as_16_bit, formula_inputs
+from xfer.runtime.selftest.golden import FORMULA, RECORDED, to_text
+from xfer.runtime.selftest.probe import COUNT, probe_places
 
 TONES = {"low": 500, "middle": 1500, "high": 3000}
 RATE = 16_000
@@ -43,7 +48,20 @@ def tiny_card(**changes: Any) -> Card:
     return replace(card, **changes)
 
 
-OUTPUTS = ("scores", "logits", "embedding")
+OUTPUTS = ("scores", "logits", "embedding", PROBE)
+
+
+def kernels_of_tones() -> np.ndarray:
+    """The front-end's filters, cosine and sine of each tone, (6, 128), float64."""
+    t = np.arange(FILTER) / RATE
+    waves = np.array([wave(2 * np.pi * hz * t) for hz in TONES.values() for wave in (np.cos, np.sin)])
+    return np.asarray(waves * np.hanning(FILTER) / FILTER * 4)
+
+
+def bands(samples: np.ndarray) -> np.ndarray:
+    """What the front-end gives for one window, in float64 from its formula: (6, frames)."""
+    frames = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), FILTER)[:: FILTER // 2]
+    return kernels_of_tones() @ frames.T
 
 
 def tiny_graph(window: int | str = WINDOW, labels: int = len(TONES), outputs: tuple[str, ...] = OUTPUTS) -> Any:
@@ -51,9 +69,7 @@ def tiny_graph(window: int | str = WINDOW, labels: int = len(TONES), outputs: tu
     onnx = pytest.importorskip("onnx", reason="the tiny model is made with onnx: pip install 'xfer[export]'")
     from onnx import TensorProto, helper, numpy_helper
 
-    t = np.arange(FILTER) / RATE
-    kernels = np.array([wave(2 * np.pi * hz * t) for hz in TONES.values() for wave in (np.cos, np.sin)])
-    kernels = (kernels * np.hanning(FILTER) / FILTER * 4).astype(np.float32)[:, None, :]
+    kernels = kernels_of_tones().astype(np.float32)[:, None, :]
     pairs = np.repeat(np.eye(len(TONES)), 2, axis=0).astype(np.float32)
     head = (np.eye(len(TONES), labels) * 0.2).astype(np.float32)
     floor, axis = np.float32(1e-6), np.array([1], np.int64)
@@ -70,6 +86,13 @@ def tiny_graph(window: int | str = WINDOW, labels: int = len(TONES), outputs: tu
         helper.make_node("Softmax", ["logits"], ["scores"], axis=-1),
     ]
     sizes = {"scores": labels, "logits": labels, "embedding": len(TONES)}
+    if PROBE in outputs:
+        nodes += [
+            helper.make_node("Flatten", ["bands"], ["flat"], axis=1),
+            helper.make_node("Gather", ["flat", "places"], [PROBE], axis=1),
+        ]
+        constants["places"] = probe_places(bands(np.zeros(WINDOW, np.float32)).size)
+        sizes[PROBE] = COUNT
     graph = helper.make_graph(
         nodes,
         "tiny",
@@ -83,34 +106,51 @@ def tiny_graph(window: int | str = WINDOW, labels: int = len(TONES), outputs: tu
     return model
 
 
-def write_model(path: Path, card: Card | str | None, model: Any = None) -> Path:
+def write_model(path: Path, card: Card | str | None, model: Any = None, golden: str = "", seal: bool = True) -> Path:
     """Write a model file with this card (or this text in its place, or none)."""
     model = tiny_graph() if model is None else model
-    if card is not None:
-        entry = model.metadata_props.add()
-        entry.key = METADATA_KEY
-        entry.value = card if isinstance(card, str) else card.to_json()
+    for key, value in ((METADATA_KEY, card), (GOLDEN_KEY, golden)):
+        if value:
+            entry = model.metadata_props.add()
+            entry.key, entry.value = key, value if isinstance(value, str) else value.to_json()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(model.SerializeToString())
+    content = model.SerializeToString()
+    path.write_bytes(sealed(content) if seal else content)
     return path
 
 
+def tiny_golden(path: Path, card: Card, recorded: bool = True) -> str:
+    """Golden clips of a tiny model that is there: what it says itself, on a chirp, on noise, and on a melody."""
+    engine = load_model(path).engine
+    formulas = formula_inputs(card.window, card.sample_rate)
+    inputs = {name: (FORMULA, formulas[name]) for name in ("chirp", "noise at -30 dBFS", "silence")}
+    if recorded:
+        inputs["real: melody"] = (RECORDED, as_16_bit(melody(0.1)[: card.window]))
+    clips = []
+    for name, (kind, samples) in inputs.items():
+        window = samples[None, :]
+        probe = engine.read(window, [PROBE])[0][0] if PROBE in engine.outputs else None
+        peak = 0.0 if probe is None else float(np.abs(bands(samples)).max())
+        clips.append(GoldenClip(name, kind, samples, answer_of(engine.run(window), card, probe, peak)))
+    return to_text(Golden(tuple(clips), "MIT", "nobody"), card.sample_rate)
+
+
 def write_tiny(path: Path, **changes: Any) -> Path:
-    """Write the tiny model with its golden outputs."""
+    """Write the tiny model with its golden clips."""
     card = tiny_card(**changes)
     write_model(path, card)
-    stored = golden(load_model(path).run, card)
-    return write_model(path, replace(card, golden=tuple(stored)))
+    return write_model(path, card, golden=tiny_golden(path, card))
 
 
-def write_tiny_openvino(folder: Path) -> Path:
+def write_tiny_openvino(folder: Path, **changes: Any) -> Path:
     """The tiny model as an OpenVINO folder."""
     openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'xfer[openvino]'")
-    onnx_path = write_tiny(folder.parent / "for-openvino.onnx")
+    card = tiny_card(format="openvino", opset=None, **changes)
+    onnx_path = write_model(folder.parent / "for-openvino.onnx", card)
     folder.mkdir(parents=True)
     openvino.save_model(openvino.convert_model(str(onnx_path)), str(folder / "model.xml"), compress_to_fp16=False)
-    card = replace(load_model(onnx_path).card, format="openvino", opset=None)
-    (folder / "card.json").write_text(card.to_json(), encoding="utf8")
+    (folder / "golden.json").write_text(tiny_golden(onnx_path, card), encoding="utf8")
+    (folder / "card.json").write_text(write_card(folder, card), encoding="utf8")
     onnx_path.unlink()
     return folder
 

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from xfer.runtime.card import Card
 from xfer.runtime.errors import Unusable, nearest
 
 
@@ -22,14 +20,14 @@ class Form:
     suffix: str
     """`models/<task><suffix>`"""
     module: str
-    """Where `write(model, card, path)` is, which takes the graph as an onnx.ModelProto."""
+    """Where `write(model, card, path, golden="")` is, which takes the graph as an onnx.ModelProto."""
     opset: int | None = None
     """ONNX operator set of the file, where it is one."""
 
     @property
-    def writer(self) -> Callable[[Any, Card, Path], None]:
-        """The writer, imported now."""
-        write: Callable[[Any, Card, Path], None] = import_module(self.module).write
+    def writer(self) -> Callable[..., None]:
+        """The writer, imported now: `write(model, card, path, golden="")`."""
+        write: Callable[..., None] = import_module(self.module).write
         return write
 
 

@@ -21,14 +21,17 @@ import torch
 from xfer.export.fold import InferenceNet
 from xfer.export.formats import OPSET
 from xfer.export.place import write_file
+from xfer.export.probe import with_probe
 from xfer.runtime.card import METADATA_KEY, Card
+from xfer.runtime.engines import PROBE
+from xfer.runtime.engines.onnx_file import GOLDEN_KEY, sealed
 from xfer.runtime.errors import Unusable, need_extra
 
 EXAMPLE_BATCH = 2
 """A batch of one would be taken for a constant: the GRU's first state then is of batch 1 for ever."""
 
 OUTPUTS = ("scores", "logits", "embedding")
-"""What a model file gives."""
+"""What a model file gives, beside the probe."""
 
 FEATURES = "features"
 """The front-end's output, which only the twin gives."""
@@ -38,13 +41,15 @@ TAP = "tap "
 
 
 def to_twin(net: InferenceNet) -> Any:
-    """The graph with the front-end's features and every tap as further outputs; dynamic batch, fixed window.
+    """The graph with the probe, the front-end's features and every tap as further outputs; dynamic batch, fixed window.
 
     An onnx.ModelProto. The taps are called `TAP` and the stage's name.
 
     Raises NotThere where onnx is not installed.
     """
-    return traced(net, net.net.window, [*OUTPUTS, FEATURES, *(f"{TAP}{stage}" for stage in net.net.stages)])
+    names = [*OUTPUTS, FEATURES, *(f"{TAP}{stage}" for stage in net.net.stages)]
+    size = net.net.frontend(torch.zeros(1, net.net.window)).numel()
+    return with_probe(traced(net, net.net.window, names), FEATURES, size)
 
 
 def traced(net: torch.nn.Module, window: int, names: list[str]) -> Any:
@@ -84,24 +89,27 @@ def to_shipped(twin: Any) -> Any:
 
     shipped = onnx.ModelProto()
     shipped.CopyFrom(twin)
-    kept = [output for output in shipped.graph.output if output.name in OUTPUTS]
+    kept = [output for output in shipped.graph.output if output.name in (*OUTPUTS, PROBE)]
     del shipped.graph.output[:]
     shipped.graph.output.extend(kept)
     onnx.checker.check_model(shipped, full_check=True)
     return shipped
 
 
-def write(model: Any, card: Card, path: Path) -> None:
-    """Write graph and card as one file at `path`. Raises OSError (a full disk), Unusable for a graph beyond 2 GB."""
+def write(model: Any, card: Card, path: Path, golden: str = "") -> None:
+    """Write graph, card and golden clips as one sealed file at `path`.
+
+    Raises OSError (a full disk), Unusable for a graph beyond 2 GB.
+    """
     import onnx
 
     del model.metadata_props[:]
-    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()} | ({GOLDEN_KEY: golden} if golden else {}))
     try:
         content = model.SerializeToString()
     except ValueError as error:  # protobuf's own limit
         raise Unusable(f"this net is too large for one ONNX file ({error}): a file holds 2 GB") from error
-    write_file(path, content)
+    write_file(path, sealed(content))
 
 
 def operators(model: Any) -> dict[str, int]:

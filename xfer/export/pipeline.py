@@ -13,6 +13,7 @@ from xfer.export.describe import card_of
 from xfer.export.fold import fold
 from xfer.export.formats import Form, form_of
 from xfer.export.frontend import Choice, choose
+from xfer.export.golden import golden_clips
 from xfer.export.inputs import parity_inputs
 from xfer.export.onnx import to_shipped, to_twin
 from xfer.export.parity import Reference, prove
@@ -23,7 +24,8 @@ from xfer.runtime.card import Card
 from xfer.runtime.engines import Array, open_engine
 from xfer.runtime.errors import AnswerIsNo, Unusable
 from xfer.runtime.models import load_model
-from xfer.runtime.selftest import golden, verify
+from xfer.runtime.selftest import verify
+from xfer.runtime.selftest.golden import to_text
 from xfer.train.checkpoint import Checkpoint
 
 
@@ -71,7 +73,8 @@ def export(
         reference = Reference(net)
         progress(f"asking the checkpoint what {net.name} should say")
         card = card_of(checkpoint, name or checkpoint.task, form, choice)
-        card = replace(card, golden=tuple(golden(reference.run, card)))
+        golden, said = golden_clips(reference, card, clips or {})
+        progress(said)
         draft, twin = folder / target.name, folder / f"twin{form.suffix}"
         form.writer(shipped_graph, card, draft)
         check_place(draft, target)
@@ -98,7 +101,7 @@ def export(
         card = replace(card, parity=parity.summary())
         final = folder / "final" / target.name
         final.parent.mkdir()
-        form.writer(shipped_graph, card, final)
+        form.writer(shipped_graph, card, final, to_text(golden, card.sample_rate))
         _check_final(final, target, report)
         size = _size(final)
         put_in_place(final, target)

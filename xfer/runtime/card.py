@@ -14,8 +14,11 @@ from xfer.runtime.errors import Unusable, nearest
 if TYPE_CHECKING:  # a card is read without what decodes sound
     from xfer.runtime.audio import Short
 
-SCHEMA = 1
-"""Raised when an older xfer could no longer understand a card."""
+SCHEMA = 2
+"""Raised when an older xfer could no longer understand a card. 1: golden outputs in the card, no seal."""
+
+SEALED_SINCE = 2
+"""From this schema on a model file without its seal is a damaged one."""
 
 METADATA_KEY = "xfer.card"
 """Where an ONNX file keeps the card: in its metadata."""
@@ -71,7 +74,9 @@ class Card:
     parity: dict[str, Any] = field(default_factory=dict)
     """Summary of the measured difference to the checkpoint."""
     golden: tuple[dict[str, Any], ...] = ()
-    """Expected outputs for the inputs made by formula (selftest)."""
+    """Schema 1: expected outputs for the inputs made by formula. Later: golden clips, which stand beside the card."""
+    files: dict[str, Any] = field(default_factory=dict)
+    """Of a folder (OpenVINO): name of each other file to its `bytes` and `sha256`."""
     description: str = ""
     """What it can do and what it cannot, in plain words."""
     schema: int = SCHEMA
@@ -117,8 +122,8 @@ def _checked(document: Any, where: object) -> Card:
             f"{where}: its card has schema {schema}, and this xfer knows up to {SCHEMA}: "
             "upgrade with pip install -U xfer"
         )
-    if schema != SCHEMA:
-        raise _wrong(where, f"schema is {schema!r}, not {SCHEMA}")
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise _wrong(where, f"schema is {schema!r}, not 1 to {SCHEMA}")
     fields = {f.name: f for f in dataclasses.fields(Card)}
     for key in document:
         if key not in fields:

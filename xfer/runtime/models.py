@@ -105,13 +105,19 @@ def find_model(task: str) -> Path:
     )
 
 
-def load_model(path: str | Path, threads: int = 1, device: str = "auto") -> Model:
+def load_model(
+    path: str | Path, threads: int = 1, device: str = "auto", *, allow_cpu: bool = False, engine: str = ""
+) -> Model:
     """Load a model file. Raises FileNotThere, Unusable (broken or foreign), NotThere (package, device)."""
+    path = model_path(path)
+    opened = open_engine(path, threads, device, allow_cpu=allow_cpu, engine=engine)
+    return Model(opened.card, opened, path)
+
+
+def model_path(path: str | Path) -> Path:
+    """The model file that a path means: `x.openvino/model.xml` is the folder."""
     path = Path(path)
-    if path.name == "model.xml" and path.parent.name.endswith(".openvino"):
-        path = path.parent
-    engine = open_engine(path, threads, device)
-    return Model(engine.card, engine, path)
+    return path.parent if path.name == "model.xml" and path.parent.name.endswith(".openvino") else path
 
 
 def _model_files(folder: Path) -> list[Path]:

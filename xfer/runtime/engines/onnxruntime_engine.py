@@ -1,4 +1,4 @@
-"""ONNX Runtime: the engine of `.onnx` files.
+"""ONNX Runtime: the engine of `.onnx` files, on the CPU or on what its other execution providers drive.
 
 One thread that does not spin and no memory arena: a listener that shares a small box with other work runs a window in
 milliseconds now and then, and should cost nothing in between.
@@ -12,53 +12,59 @@ from typing import Any
 
 import numpy as np
 
-from xfer.runtime.card import METADATA_KEY, Card
-from xfer.runtime.engines import Array, Outputs, check_outputs, check_shape
-from xfer.runtime.engines.onnx_file import read_metadata
+from xfer.runtime.card import Card
+from xfer.runtime.engines import OUTPUTS, Array, Outputs, Wish, check_names, check_outputs, check_sizes
 from xfer.runtime.engines.packages import refuse_double_onnxruntime
-from xfer.runtime.errors import NotThere, Unusable, need_extra
+from xfer.runtime.errors import NotThere, Unusable, XferError, need_extra
 
-OUTPUTS = ("scores", "logits", "embedding")
-_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "migraphx": "MIGraphXExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "qnn": "QNNExecutionProvider",
+    "xnnpack": "XnnpackExecutionProvider",
+    "cann": "CANNExecutionProvider",
+    "webgpu": "WebGpuExecutionProvider",
+}
+"""A device's word to the provider's name."""
+
+_NUMBERED = ("cuda", "tensorrt", "rocm", "migraphx", "directml")
+_CPU = PROVIDERS["cpu"]
 
 
-def read_card(path: Path) -> Card:
-    """The card in the file's metadata. Raises Unusable."""
-    metadata = read_metadata(path)
-    if METADATA_KEY not in metadata:
-        raise Unusable(f"{path} is an ONNX file without a card, so xfer did not make it: export it with xfer export")
-    return Card.from_json(metadata[METADATA_KEY], path)
-
-
-def open_engine(path: Path, card: Card, threads: int = 1, device: str = "auto") -> OnnxRuntimeEngine:
+def open_engine(path: Path, card: Card, wish: Wish) -> OnnxRuntimeEngine:
     """Load an ONNX file. Raises Unusable for a broken file, NotThere for an absent package or provider."""
     refuse_double_onnxruntime()
     try:
         import onnxruntime
     except ImportError as error:
         raise need_extra("onnxruntime", "cpu") from error
-    return OnnxRuntimeEngine(onnxruntime, path, card, threads, device)
+    return OnnxRuntimeEngine(onnxruntime, path, card, wish)
 
 
 class OnnxRuntimeEngine:
     """An ONNX Runtime session over one model file."""
 
-    def __init__(self, onnxruntime: Any, path: Path, card: Card, threads: int, device: str) -> None:
+    def __init__(self, onnxruntime: Any, path: Path, card: Card, wish: Wish) -> None:
         self.card = card
         self._path = path
         onnxruntime.set_default_logger_severity(4)
-        providers = _providers(onnxruntime, device)
         self._failures = _failures(onnxruntime)
-        self._session = _session(onnxruntime, path, threads, providers)
-        self._check_graph()
-        used = self._session.get_providers()[0]
-        self.notes: tuple[str, ...] = ()
-        if len(providers) > 1 and used == _CPU:  # ONNX Runtime falls back without a word
-            missing = "the CUDA provider is installed but cannot be used here (driver, CUDA or cuDNN libraries)"
-            if device != "auto":
-                raise NotThere(f"{missing}: look at xfer doctor, or take --device cpu")
-            self.notes = (f"{missing}: this runs on the CPU",)
-        where = "CUDA" if used == _CUDA else f"CPU, {threads} thread{'s' * (threads > 1)}"
+        self._session, word, missing = _session_on(onnxruntime, path, wish)
+        self.notes: tuple[str, ...] = (f"{missing}: this runs on the CPU",) if missing else ()
+        inputs = {node.name: node.shape for node in self._session.get_inputs()}
+        outputs = {node.name: node.shape for node in self._session.get_outputs()}
+        self.outputs = tuple(outputs)
+        check_names(path, list(inputs), self.outputs)
+        check_sizes(path, card, _last(inputs["audio"]), {name: _last(outputs[name]) for name in OUTPUTS})
+        # What only verify asks for (the probe) costs a listener nothing.
+        self._only_asked = onnxruntime.RunOptions()
+        self._only_asked.only_execute_path_to_fetches = True
+        where = f"CPU, {wish.threads} thread{'s' * (wish.threads > 1)}" if word == "cpu" else word.upper()
         self.description = f"ONNX Runtime {onnxruntime.__version__} on {where}"
 
     def run(self, windows: Array) -> Outputs:
@@ -67,46 +73,55 @@ class OnnxRuntimeEngine:
 
     def read(self, windows: Array, names: Sequence[str]) -> list[Array]:
         """Outputs of the graph by name, also those that only the twin of parity has. Raises Unusable."""
+        audio = {"audio": np.ascontiguousarray(windows, dtype=np.float32)}
         try:
-            found: list[Array] = self._session.run(names, {"audio": np.ascontiguousarray(windows, dtype=np.float32)})
+            found: list[Array] = self._session.run(names, audio, self._only_asked)
         except self._failures as error:
-            reason = " ".join(str(error).split())[:200]
-            raise Unusable(f"{self._path} cannot run {len(windows)} windows ({reason}): export it again") from error
+            raise Unusable(
+                f"{self._path} cannot run {len(windows)} windows ({_reason(error)}): export it again"
+            ) from error
         return found
 
-    def _check_graph(self) -> None:
-        """Names and fixed sizes of the graph against the card."""
-        inputs = {node.name: node.shape for node in self._session.get_inputs()}
-        outputs = {node.name: node.shape for node in self._session.get_outputs()}
-        if list(inputs) != ["audio"] or not set(OUTPUTS) <= set(outputs):
-            raise Unusable(
-                f"{self._path}: its graph takes {', '.join(inputs)} and gives {', '.join(outputs)}, where a model of "
-                f"xfer takes audio and gives {', '.join(OUTPUTS)}: export it again"
-            )
-        check_shape(self._path, "audio", inputs["audio"][-1], self.card.window, "window")
-        for name in ("scores", "logits"):
-            check_shape(self._path, name, outputs[name][-1], len(self.card.labels), "labels")
-        check_shape(self._path, "embedding", outputs["embedding"][-1], self.card.embedding_size, "embedding_size")
+
+def _session_on(onnxruntime: Any, path: Path, wish: Wish) -> tuple[Any, str, str]:
+    """A session, the word of the device that it really uses, and why that is not the one that was hoped for.
+
+    ONNX Runtime falls back to the CPU without a word, so what is in use is asked after loading. Raises NotThere where
+    a device was asked for, is not there, and the CPU is not allowed; Unusable for an unknown device or a broken file.
+    """
+    kind, _, number = wish.device.partition(":")
+    known = ("auto", *PROVIDERS)
+    if kind not in known or (number and not (kind in _NUMBERED and number.isdigit())):
+        raise Unusable(f"device {wish.device!r} is not known to ONNX Runtime: auto, cpu, cuda, cuda:N, or {_others()}")
+    here = onnxruntime.get_available_providers()
+    word = ("cuda" if PROVIDERS["cuda"] in here else "cpu") if kind == "auto" else kind
+    if word == "cpu":
+        return _session(onnxruntime, path, wish.threads, [_CPU]), word, ""
+    missing = f"{word} is installed but cannot be used here (driver, libraries or device)"
+    if PROVIDERS[word] not in here:
+        missing = f"this onnxruntime has no {word.upper() if word == 'cuda' else word} provider"
+        if word == "cuda":
+            missing += "; it comes with: pip uninstall -y onnxruntime && pip install 'xfer[gpu]'"
+    else:
+        try:
+            session = _session(onnxruntime, path, wish.threads, [*_settings(onnxruntime, word, number), _CPU])
+            if session.get_providers()[0] == PROVIDERS[word]:
+                return session, word, ""
+        except XferError as error:
+            missing = f"{missing}: {error}"
+    if kind != "auto" and not wish.allow_cpu:
+        raise NotThere(f"{missing} (or take --device cpu, or add --allow-cpu): look at xfer doctor")
+    return _session(onnxruntime, path, wish.threads, [_CPU]), "cpu", missing
 
 
-def _providers(onnxruntime: Any, device: str) -> list[Any]:
-    """Execution providers to ask for, best first."""
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
-        raise Unusable(f"device {device!r} is not known: auto, cpu, cuda or cuda:N")
-    if kind == "cpu":
-        return [_CPU]
-    if _CUDA not in onnxruntime.get_available_providers():
-        if kind == "cuda":
-            raise NotThere(
-                "this onnxruntime has no CUDA provider; it comes with: "
-                "pip uninstall -y onnxruntime && pip install 'xfer[gpu]' (or take --device cpu)"
-            )
-        return [_CPU]
-    if hasattr(onnxruntime, "preload_dlls"):  # CUDA and cuDNN from the packages that the extra `gpu` brings
-        onnxruntime.preload_dlls(msvc=False)
-    # TF32 would keep 10 bits of a product: parity was measured in fp32.
-    return [(_CUDA, {"device_id": number or "0", "use_tf32": "0"}), _CPU]
+def _settings(onnxruntime: Any, word: str, number: str) -> list[Any]:
+    """The provider to ask for, with its options."""
+    if word in ("cuda", "tensorrt") and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls(msvc=False)  # CUDA and cuDNN from the packages that the extra `gpu` brings
+    options = {"device_id": number or "0"} if word in _NUMBERED else {}
+    if word == "cuda":
+        options["use_tf32"] = "0"  # TF32 would keep 10 bits of a product: parity was measured in fp32
+    return [(PROVIDERS[word], options)]
 
 
 def _session(onnxruntime: Any, path: Path, threads: int, providers: list[Any]) -> Any:
@@ -120,8 +135,7 @@ def _session(onnxruntime: Any, path: Path, threads: int, providers: list[Any]) -
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except _failures(onnxruntime) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise Unusable(f"{path} cannot be loaded by ONNX Runtime ({reason}): export it again") from error
+        raise Unusable(f"{path} cannot be loaded by ONNX Runtime ({_reason(error)}): export it again") from error
 
 
 def _failures(onnxruntime: Any) -> tuple[type[Exception], ...]:
@@ -129,3 +143,15 @@ def _failures(onnxruntime: Any) -> tuple[type[Exception], ...]:
     state = onnxruntime.capi.onnxruntime_pybind11_state
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
     return tuple(getattr(state, name) for name in names)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _others() -> str:
+    return ", ".join(word for word in PROVIDERS if word not in ("cpu", "cuda"))
+
+
+def _last(shape: Sequence[object]) -> object:
+    return shape[-1] if len(shape) else None

@@ -1,0 +1,70 @@
+"""What can run a model file on this device: every engine that is installed, on every device that really works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xfer.runtime.engines import ENGINES, engine_for, format_of
+from xfer.runtime.errors import need_extra
+from xfer.runtime.processor import all_threads
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a model file is run."""
+
+    engine: str
+    """Of `engines.ENGINES`."""
+    device: str
+    threads: int
+    """On the CPU; elsewhere it says nothing."""
+    allow_cpu: bool = False
+
+    @property
+    def words(self) -> str:
+        """`OpenVINO on CPU, 2 threads`."""
+        title = ENGINES[self.engine].title
+        if self.device not in ("cpu", "auto"):
+            return f"{title} on {self.device.upper()}"
+        return f"{title} on CPU, {self.threads} thread{'s' * (self.threads > 1)}"
+
+
+def settings_for(
+    path: Path, engine: str = "", device: str = "", threads: int = 0, allow_cpu: bool = False
+) -> list[Setting]:
+    """Every way to run a model file here, its own engine first; what is told narrows it.
+
+    Engines: all that are installed. Devices: those on which a tiny model really ran. Threads: one, and all.
+    Raises FileNotThere, Unusable for an engine that cannot open it, NotThere where none is installed.
+    """
+    if engine:
+        names = [engine_for(path, engine).name]
+    else:
+        names = [name for name in format_of(path).engines if ENGINES[name].here]
+        if not names:
+            first = ENGINES[format_of(path).engines[0]]
+            raise need_extra(first.name, first.extra)
+    counts = [threads] if threads else sorted({1, all_threads()})
+    found = []
+    for name in names:
+        for word in [device] if device else devices_here(name):
+            on_cpu = word in ("cpu", "auto")
+            found += [Setting(name, word, count, allow_cpu) for count in (counts if on_cpu else counts[:1])]
+    return found
+
+
+def devices_here(engine: str) -> list[str]:
+    """Words of the devices on which an engine really ran a tiny model here, the CPU first."""
+    from xfer.runtime.engines.onnxruntime_engine import PROVIDERS
+    from xfer.runtime.engines.openvino_engine import DEVICES
+    from xfer.runtime.inventory import providers
+
+    words = {name: word for word, name in PROVIDERS.items()} | {word.upper(): word for word in DEVICES}
+    usable = [each.name for each in providers() if each.engine == engine and each.usable]
+    found = {}
+    for name in usable:
+        kind, _, number = name.partition(".")
+        if kind in words:
+            found[words[kind] + (f":{number}" if number else "")] = None
+    return sorted(found, key=lambda word: word != "cpu")
