@@ -1,0 +1,30 @@
+"""What int8 is calibrated on: real windows of the training side, at levels from far too quiet to clipped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xfer.runtime.engines import Array
+from xfer.runtime.errors import Unusable
+
+LEAST = 64
+"""Windows; fewer say too little about the range of each activation."""
+GAINS_DB = (-40.0, -20.0, 0.0, 10.0)
+"""Each window is heard at one of them, in turns, and the last clips: a microphone turned down, and one too near."""
+
+
+def at_level(window: Array, gain_db: float) -> Array:
+    """A window (samples,) made louder or quieter, and cut at full scale as a converter does."""
+    return np.clip(window * np.float32(10.0 ** (gain_db / 20.0)), -1.0, 1.0).astype(np.float32)
+
+
+def calibration(windows: Sequence[Array]) -> list[Array]:
+    """Each window at each gain, (1, samples) each. Raises Unusable for too few windows, saying how many there are."""
+    if len(windows) < LEAST:
+        raise Unusable(
+            f"int8 is calibrated on {LEAST} windows of the training side at least, and {len(windows)} were found: "
+            "bring the recordings of the run back to where they were, or export with --precision fp32"
+        )
+    return [at_level(window, gain)[None] for window in windows for gain in GAINS_DB]
