@@ -19,7 +19,7 @@ import typer
 from xfer.cli.console import complain, warn
 from xfer.runtime.errors import XferError
 
-VERBS = ("demo", "data", "train", "eval", "export", "verify", "listen", "models", "doctor")
+VERBS = ("demo", "data", "train", "eval", "export", "verify", "bench", "listen", "models", "doctor")
 """One file in this folder each, whose function has the verb's name; this is the order of `xfer --help`."""
 
 

@@ -32,6 +32,9 @@ def eval(
     task: Annotated[str, typer.Option(help="What the data's labels are, where the layout says otherwise.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="Threads of a model file's engine.")] = 1,
+    allow_cpu: Annotated[
+        bool, typer.Option("--allow-cpu", help="A model file: take the CPU where the device is not there.")
+    ] = False,
     stream: Annotated[
         bool, typer.Option("--stream", help="Live: clips spread over background, heard as xfer listen does.")
     ] = False,
@@ -76,7 +79,9 @@ def eval(
     terms = terms_of(stream, minutes, snr, seed, {"--background": background, "--html": html})
     if stream:
         only_models(model)
-    subject = open_subject(model, device, threads)
+    subject = open_subject(model, device, threads, allow_cpu)
+    for note in subject.model.engine.notes if subject.model else ():
+        warn(note)
     found = read_data(data, layout, task or None, None)
     with StepBar() as bar, Store() as store:
         found, lost = usable(found, store, subject.sample_rate, bar.tell)

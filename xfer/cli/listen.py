@@ -44,7 +44,11 @@ def listen(
     sample_format: Annotated[
         str | None, typer.Option("--format", help="Raw PCM: S16_LE (default), S24_3LE, S32_LE or FLOAT_LE.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="fp32, fp16 or int8. Default: what xfer bench found best here, else fp32.")
+    ] = "",
+    device: Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N, gpu, npu ...")] = "auto",
+    allow_cpu: Annotated[bool, typer.Option("--allow-cpu", help="Take the CPU where the device is not there.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the engine.")] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but warnings on stderr.")] = False,
 ) -> int:
@@ -55,7 +59,7 @@ def listen(
     talk.quiet = quiet
     pcm = {"rate": rate, "channels": channels, "sample_format": sample_format}
     _check_usage(source, mic, pcm)
-    loaded = _load(task, model, threads, device)
+    loaded = _load(task, model, precision, threads, device, allow_cpu)
     listener = Listener(loaded, hop_seconds=hop, top=top)
     writer = WRITERS["jsonl" if jsonl else "text"](result)
     with _Stop() as stop:
@@ -77,18 +81,22 @@ def _check_usage(source: str | None, mic: str | None, pcm: dict[str, Any]) -> No
         raise Unusable("--channels and --format are for raw PCM on stdin: xfer listen - --channels 2")
 
 
-def _load(task: str | None, path: str | None, threads: int, device: str) -> Model:
+def _load(
+    task: str | None, path: str | None, precision: str, threads: int, device: str, allow_cpu: bool = False
+) -> Model:
     """The model for a task, or the one that is named. Raises Unusable, NotThere."""
     from xfer.runtime.models import TASKS, find_model, load_model
 
     if path is None:
         if task is None:
             raise Unusable(f"listen for what? name a task: xfer listen --task {TASKS[0]} (or a model with --model)")
-        return load_model(find_model(task), threads, device)
-    loaded = load_model(path, threads, device)
+        return load_model(find_model(task, precision), threads, device, allow_cpu=allow_cpu)
+    loaded = load_model(path, threads, device, allow_cpu=allow_cpu)
     if task is not None and task != loaded.card.task:
         hint = nearest(task, {*TASKS, loaded.card.task})
         raise Unusable(f"{path} is a model for task {loaded.card.task!r}, not {task!r} ({hint})")
+    if precision and precision != loaded.card.precision:
+        raise Unusable(f"{path} is a model in {loaded.card.precision}, not {precision!r}: leave --precision out")
     return loaded
 
 
@@ -110,7 +118,7 @@ def _introduce(model: Model, opened: Source | None = None) -> None:
     """Say once which model listens, on what, and what it cannot promise."""
     card = model.card
     say(f"listening with {card.name} ({card.net}, {len(card.labels)} labels) from {model.path}")
-    say(f"it runs on {model.engine.description}")
+    say(f"it runs on {model.engine.description}" + (f", in {card.precision}" if card.precision != "fp32" else ""))
     for note in model.engine.notes:
         warn(note)
     if card.synthetic:

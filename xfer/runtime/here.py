@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from xfer.runtime.engines import ENGINES, engine_for, format_of
@@ -45,6 +46,8 @@ def settings_for(
         if not names:
             first = ENGINES[format_of(path).engines[0]]
             raise need_extra(first.name, first.extra)
+    if device:
+        names = [name for name in names if device.partition(":")[0] in _words(name)] or names[:1]
     counts = [threads] if threads else sorted({1, all_threads()})
     found = []
     for name in names:
@@ -56,15 +59,19 @@ def settings_for(
 
 def devices_here(engine: str) -> list[str]:
     """Words of the devices on which an engine really ran a tiny model here, the CPU first."""
-    from xfer.runtime.engines.onnxruntime_engine import PROVIDERS
-    from xfer.runtime.engines.openvino_engine import DEVICES
     from xfer.runtime.inventory import providers
 
-    words = {name: word for word, name in PROVIDERS.items()} | {word.upper(): word for word in DEVICES}
+    words = {name: word for word, name in _words(engine).items()}
     usable = [each.name for each in providers() if each.engine == engine and each.usable]
-    found = {}
+    found: dict[str, None] = {}
     for name in usable:
         kind, _, number = name.partition(".")
         if kind in words:
             found[words[kind] + (f":{number}" if number else "")] = None
     return sorted(found, key=lambda word: word != "cpu")
+
+
+def _words(engine: str) -> dict[str, str]:
+    """Words of the devices that an engine knows, to its own names of them."""
+    words: dict[str, str] = import_module(ENGINES[engine].module).DEVICES
+    return words

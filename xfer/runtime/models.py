@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import xfer
+from xfer.runtime import verdicts
 from xfer.runtime.card import Card
-from xfer.runtime.engines import FORMATS, Array, Engine, Outputs, open_engine, read_card
+from xfer.runtime.engines import ENGINES, FORMATS, Array, Engine, Outputs, open_engine, read_card
 from xfer.runtime.errors import NotThere, Unusable, XferError, nearest
 from xfer.runtime.home import home
+from xfer.runtime.processor import processor_name
 
 TASKS = ("speaker", "genre", "sound", "command")
 """Tasks that xfer knows by itself; a model may bring another."""
+
+
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -76,33 +81,61 @@ def find_models() -> list[Found]:
     return found
 
 
-def find_model(task: str) -> Path:
-    """The model file for a task: in the first place that has one, `<task>.*` before other names.
+def find_model(task: str, precision: str = "") -> Path:
+    """The model file for a task: in the first place that has one, `<task>.*` before other names, fp32 before others.
 
-    Raises Unusable for a task that nobody knows, or where `<task>.*` is broken; NotThere where no place has a model.
+    Where `xfer bench` found another form of the same checkpoint better on this processor, and it lies beside: that
+    one. With `precision`: only such.
+    Raises Unusable for a task or precision that nobody knows, or where `<task>.*` is broken; NotThere where no place
+    has a model.
     """
+    if precision and precision not in PRECISIONS:
+        raise Unusable(f"precision {precision!r} is not known: {nearest(precision, PRECISIONS)}")
     tasks = set(TASKS)
     for folder in places():
         own = [path for path in _model_files(folder) if _stem(path) == task]
         others = [path for path in _model_files(folder) if _stem(path) != task]
         for path in own:
-            if read_card(path).task == task:
-                return path
+            card = read_card(path)
+            if card.task == task and precision in ("", card.precision):
+                return path if precision else _by_verdict(path, card)
         for path in others:
             try:
-                found = read_card(path).task
+                card = read_card(path)
             except XferError:  # somebody else's file; `xfer models` names it
                 continue
-            if found == task:
-                return path
-            tasks.add(found)
+            if card.task == task and precision in ("", card.precision):
+                return path if precision else _by_verdict(path, card)
+            tasks.add(card.task)
     if task not in tasks:
         raise Unusable(f"task {task!r} is not known: {nearest(task, sorted(tasks))}")
     looked = ", ".join(str(folder) for folder in places())
+    if precision:
+        raise NotThere(
+            f"there is no model in {precision} for task {task!r} (looked in {looked}): "
+            f"make one with xfer export --precision {precision}, or leave --precision out"
+        )
     raise NotThere(
         f"there is no model for task {task!r} (looked in {looked}): "
         f"make one with xfer train --task {task} and xfer export, or name one with --model"
     )
+
+
+def _by_verdict(path: Path, card: Card) -> Path:
+    """The form of the same checkpoint, beside it, that `xfer bench` found best here; else the file itself."""
+    verdict = verdicts.find(card, processor_name())
+    if verdict is None or (verdict.format, verdict.precision) == (card.format, card.precision):
+        return path
+    for other in _model_files(path.parent):
+        try:
+            found = read_card(other)
+        except XferError:
+            continue
+        same = verdicts.checkpoint_of(found) == verdict.checkpoint and found.task == card.task
+        form = (found.format, found.precision) == (verdict.format, verdict.precision)
+        if same and form and any(ENGINES[name].here for name in FORMATS[found.format].engines):
+            return other
+    return path
 
 
 def load_model(

@@ -88,7 +88,7 @@ class Kind:
     extra: str
     """The extra of xfer that brings it."""
     module: str
-    """Where `open_engine(path, card, wish)` is, which raises Unusable or NotThere."""
+    """Where `open_engine(path, card, wish)` is, which raises Unusable or NotThere, and `DEVICES`: word to own name."""
 
     @property
     def here(self) -> bool:

@@ -17,7 +17,7 @@ from xfer.runtime.engines import OUTPUTS, Array, Outputs, Wish, check_names, che
 from xfer.runtime.engines.packages import refuse_double_onnxruntime
 from xfer.runtime.errors import NotThere, Unusable, XferError, need_extra
 
-PROVIDERS = {
+DEVICES = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
@@ -33,7 +33,7 @@ PROVIDERS = {
 """A device's word to the provider's name."""
 
 _NUMBERED = ("cuda", "tensorrt", "rocm", "migraphx", "directml")
-_CPU = PROVIDERS["cpu"]
+_CPU = DEVICES["cpu"]
 
 
 def open_engine(path: Path, card: Card, wish: Wish) -> OnnxRuntimeEngine:
@@ -90,22 +90,22 @@ def _session_on(onnxruntime: Any, path: Path, wish: Wish) -> tuple[Any, str, str
     a device was asked for, is not there, and the CPU is not allowed; Unusable for an unknown device or a broken file.
     """
     kind, _, number = wish.device.partition(":")
-    known = ("auto", *PROVIDERS)
+    known = ("auto", *DEVICES)
     if kind not in known or (number and not (kind in _NUMBERED and number.isdigit())):
         raise Unusable(f"device {wish.device!r} is not known to ONNX Runtime: auto, cpu, cuda, cuda:N, or {_others()}")
     here = onnxruntime.get_available_providers()
-    word = ("cuda" if PROVIDERS["cuda"] in here else "cpu") if kind == "auto" else kind
+    word = ("cuda" if DEVICES["cuda"] in here else "cpu") if kind == "auto" else kind
     if word == "cpu":
         return _session(onnxruntime, path, wish.threads, [_CPU]), word, ""
     missing = f"{word} is installed but cannot be used here (driver, libraries or device)"
-    if PROVIDERS[word] not in here:
+    if DEVICES[word] not in here:
         missing = f"this onnxruntime has no {word.upper() if word == 'cuda' else word} provider"
         if word == "cuda":
             missing += "; it comes with: pip uninstall -y onnxruntime && pip install 'xfer[gpu]'"
     else:
         try:
             session = _session(onnxruntime, path, wish.threads, [*_settings(onnxruntime, word, number), _CPU])
-            if session.get_providers()[0] == PROVIDERS[word]:
+            if session.get_providers()[0] == DEVICES[word]:
                 return session, word, ""
         except XferError as error:
             missing = f"{missing}: {error}"
@@ -121,7 +121,7 @@ def _settings(onnxruntime: Any, word: str, number: str) -> list[Any]:
     options = {"device_id": number or "0"} if word in _NUMBERED else {}
     if word == "cuda":
         options["use_tf32"] = "0"  # TF32 would keep 10 bits of a product: parity was measured in fp32
-    return [(PROVIDERS[word], options)]
+    return [(DEVICES[word], options)]
 
 
 def _session(onnxruntime: Any, path: Path, threads: int, providers: list[Any]) -> Any:
@@ -150,7 +150,7 @@ def _reason(error: Exception) -> str:
 
 
 def _others() -> str:
-    return ", ".join(word for word in PROVIDERS if word not in ("cpu", "cuda"))
+    return ", ".join(word for word in DEVICES if word not in ("cpu", "cuda"))
 
 
 def _last(shape: Sequence[object]) -> object:

@@ -16,8 +16,8 @@ from xfer.runtime.card import Card
 from xfer.runtime.engines import OUTPUTS, Array, Outputs, Wish, check_names, check_outputs, check_sizes
 from xfer.runtime.errors import NotThere, Unusable, need_extra
 
-DEVICES = ("cpu", "gpu", "npu")
-"""`gpu:N` where there are several. `auto` is the CPU: the one that parity was measured on."""
+DEVICES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
+"""A device's word to OpenVINO's; `gpu:N` where there are several. `auto` is the CPU, which parity was measured on."""
 
 _IN_FP16 = "an NPU computes in fp16: xfer verify tells whether that is near enough"
 
@@ -42,7 +42,7 @@ class OpenVinoEngine:
         self._path = path
         core = openvino.Core()
         kind, _, number = wish.device.partition(":")
-        wanted = "CPU" if kind in ("auto", "cpu") else f"{kind.upper()}{f'.{number}' if number else ''}"
+        wanted = "CPU" if kind in ("auto", "cpu") else f"{DEVICES[kind]}{f'.{number}' if number else ''}"
         missing = "" if wanted == "CPU" else _missing(core, wanted)
         if missing and not wish.allow_cpu:
             raise NotThere(f"{missing} (or take --device cpu, or add --allow-cpu): look at xfer doctor")
@@ -87,7 +87,8 @@ def _compiled(core: Any, model: Any, wanted: str, wish: Wish) -> tuple[Any, str,
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if not wanted.startswith("NPU"):
         settings["INFERENCE_PRECISION_HINT"] = "f32"
-    on_cpu = settings | {"INFERENCE_NUM_THREADS": wish.threads, "NUM_STREAMS": 1}
+    # Not pinned: OpenVINO would put the one thread of every listener on the same core, and leave it there.
+    on_cpu = settings | {"INFERENCE_NUM_THREADS": wish.threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
     if wanted == "CPU":
         return core.compile_model(model, wanted, on_cpu), wanted, ""
     try:

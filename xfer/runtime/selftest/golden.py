@@ -11,7 +11,6 @@ import binascii
 import hashlib
 import io
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,17 +102,17 @@ def of_schema_1(card: Card, path: Path) -> Golden:
             raise Unusable(f"{path}: its stored input {name!r} is not known to this xfer: export it again")
         if stored.get("decision") not in card.labels:
             raise Unusable(f"{path}: its stored outputs (decision) are damaged: export it again")
-        embedding = [*_listed(stored, "embedding_head", min(EMBEDDING_HEAD, card.embedding_size), path)]
-        embedding += _listed({"norm": [stored.get("embedding_norm")]}, "norm", 1, path)
-        scores, logits = (np.float32(_listed(stored, key, len(card.labels), path)) for key in ("scores", "logits"))
-        answer = Answer(scores, logits, np.float32(embedding), stored["decision"], shortened=True)
+        head = _listed(stored, "embedding_head", min(EMBEDDING_HEAD, card.embedding_size), path)
+        norm = _listed({"embedding_norm": [stored.get("embedding_norm")]}, "embedding_norm", 1, path)
+        scores, logits = (_listed(stored, key, len(card.labels), path) for key in ("scores", "logits"))
+        answer = Answer(scores, logits, np.concatenate([head, norm]), stored["decision"], shortened=True)
         clips.append(GoldenClip(name, FORMULA, formulas[name], answer))
     return Golden(tuple(clips))
 
 
 def _entry(clip: GoldenClip, rate: int) -> dict[str, Any]:
     answer = clip.expected
-    entry = {
+    entry: dict[str, Any] = {
         "name": clip.name,
         "kind": clip.kind,
         "sha256": _hash(clip.samples),
@@ -190,11 +189,11 @@ def _bytes(text: Any) -> bytes:
         raise ValueError(f"no base64: {error}") from error
 
 
-def _listed(stored: dict[str, Any], key: str, length: int, path: Path) -> Sequence[float]:
+def _listed(stored: dict[str, Any], key: str, length: int, path: Path) -> Array:
     values = stored.get(key)
     if not isinstance(values, list) or len(values) != length or not all(_is_number(value) for value in values):
         raise Unusable(f"{path}: its stored outputs ({key}) are damaged: export it again")
-    return values
+    return np.array(values, dtype=np.float32)
 
 
 def _is_number(value: object) -> bool:

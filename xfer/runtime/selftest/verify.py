@@ -14,10 +14,10 @@ from xfer.runtime.engines import PROBE, Engine, Outputs, read_golden
 from xfer.runtime.errors import Unusable, XferError
 from xfer.runtime.here import Setting
 from xfer.runtime.models import Model, load_model
+from xfer.runtime.processor import processor_name
 from xfer.runtime.selftest.compare import Answer, Difference, compare, label_of
 from xfer.runtime.selftest.golden import Golden, from_text, of_schema_1
 from xfer.runtime.selftest.limits import limits_of
-from xfer.runtime.processor import processor_name
 
 
 @dataclass(frozen=True)
@@ -126,21 +126,24 @@ def verify(model: Model, golden: Golden | None = None) -> VerifyReport:
 def verify_with(path: Path, settings: Sequence[Setting]) -> Iterator[VerifyReport]:
     """The same with each setting in turn, as it is done.
 
-    An engine that is here but cannot run the model is a report with its problem; where it is the only one, what it
-    raises is raised.
+    An engine that is here but cannot run the model is a report with its problem. Until one has run it, what is raised
+    is raised: the file itself may be at fault, or what was asked for is not there.
     """
     golden: Golden | None = None
+    compared = False
     for setting in settings:
         try:
             model = load_model(
                 path, setting.threads, setting.device, allow_cpu=setting.allow_cpu, engine=setting.engine
             )
             golden = golden or golden_of(model.path, model.card)
-            yield verify(model, golden)
+            report = verify(model, golden)
+            compared = True
         except XferError as error:
-            if golden is None:  # the file itself, or its own engine, which stands first
+            if not compared or golden is None:
                 raise
-            yield VerifyReport(path, setting.words, processor_name(), (), golden.inputs, problem=str(error))
+            report = VerifyReport(path, setting.words, processor_name(), (), golden.inputs, problem=str(error))
+        yield report
 
 
 def answer(engine: Engine, window: Any, card: Card) -> Answer:

@@ -51,19 +51,19 @@ class Subject:
     """The model file, loaded; None: it is a checkpoint."""
 
 
-def open_subject(path: Path, device: str = "auto", threads: int = 1) -> Subject:
-    """A run, a checkpoint or a model file.
+def open_subject(path: Path, device: str = "auto", threads: int = 1, allow_cpu: bool = False) -> Subject:
+    """A run, a checkpoint or a model file; `allow_cpu`: where the device of a model file is not there.
 
     Raises FileNotThere; Unusable for what is none of these or damaged; NotThere where its engine is missing.
     """
     if not path.exists():
         raise FileNotThere(f"{path} does not exist: name a run, a checkpoint or a model file (xfer models lists them)")
     is_model = any(path.name.lower().endswith(entry.suffix) for entry in FORMATS.values()) or path.name == "model.xml"
-    return _model(path, device, threads) if is_model else _checkpoint(path, device)
+    return _model(path, device, threads, allow_cpu) if is_model else _checkpoint(path, device)
 
 
-def _model(path: Path, device: str, threads: int) -> Subject:
-    model = load_model(path, threads, device)
+def _model(path: Path, device: str, threads: int, allow_cpu: bool) -> Subject:
+    model = load_model(path, threads, device, allow_cpu=allow_cpu)
     card = model.card
 
     def answer(windows: Floats) -> Answers:
