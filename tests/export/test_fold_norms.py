@@ -74,6 +74,18 @@ class Tied(nn.Module):
         return self.norm(self.conv(x)) * self.conv.weight.sum()
 
 
+class TiedBias(nn.Module):
+    """A bias that is also read by another function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv1d(4, 4, 3), nn.BatchNorm1d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.conv.bias is not None
+        return self.norm(self.conv(x)) * self.conv.bias.sum()
+
+
 class InPlace(nn.Module):
     """A ReLU between convolution and norm that hides in the same tensor."""
 
@@ -128,6 +140,7 @@ LEFT = {
     "beside a skip": (Twice(), SOUND),
     "of a convolution used twice": (Shared(), SOUND),
     "of a weight used elsewhere": (Tied(), SOUND),
+    "of a bias used elsewhere": (TiedBias(), SOUND),
     "through an output": (Out(), SOUND),
     "over time behind a linear layer": (nn.Sequential(nn.Linear(17, 5), nn.BatchNorm1d(4)), SOUND),
     "with the batch's own statistics": (

@@ -22,6 +22,7 @@ from xfer.export.fold import InferenceNet
 from xfer.export.formats import OPSET
 from xfer.export.place import write_file
 from xfer.export.probe import with_probe
+from xfer.export.tidy import tidied
 from xfer.runtime.card import METADATA_KEY, Card
 from xfer.runtime.engines import PROBE
 from xfer.runtime.engines.onnx_file import GOLDEN_KEY, sealed
@@ -79,8 +80,7 @@ def traced(net: torch.nn.Module, window: int, names: list[str]) -> Any:
         )
     model = onnx.load_from_string(file.getvalue())
     model.producer_name, model.producer_version = "xfer", ""
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    return tidied(model)
 
 
 def to_shipped(twin: Any) -> Any:

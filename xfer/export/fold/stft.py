@@ -121,17 +121,25 @@ class TwoStageStft(nn.Module):
         n_fft, hop, first, second = self.n_fft, self.hop, self.split.first, self.split.second
         slices = -(-n_fft // hop)
         rows = self.frames + slices - 1
-        padded = F.pad(wave[:, None], (n_fft // 2, n_fft // 2), mode="reflect")[:, 0]
+        padded = F.pad(wave[:, None], (n_fft // 2, n_fft // 2), mode="reflect")
+        missing = rows * hop - (wave.shape[1] + 2 * (n_fft // 2))
         # Past the last frame's end only zeros are missing, which no frame reads.
-        padded = F.pad(padded, (0, max(0, rows * hop - padded.shape[1])))[:, : rows * hop]
+        padded = F.pad(padded, (0, missing)) if missing > 0 else padded[:, :, : rows * hop]
         if hop % second == 0:  # rows of whole b: turned at once
             step = hop // second
             turned = padded.view(-1, rows, step, second).permute(0, 3, 2, 1)  # (n, b, a within the hop, row)
-            parts = [turned[:, :, : first - k * step, k : k + self.frames] for k in range(slices)]
-            return torch.cat(parts, dim=2)
-        turned = padded.view(-1, rows, hop).transpose(1, 2)
-        parts = [turned[:, : n_fft - k * hop, k : k + self.frames] for k in range(slices)]
-        return torch.cat(parts, dim=1).view(-1, first, second, self.frames).transpose(1, 2)
+            return torch.cat([self._slice(turned, first - k * step, k) for k in range(slices)], dim=2)
+        turned = padded.view(-1, 1, rows, hop).transpose(2, 3)
+        framed = torch.cat([self._slice(turned, n_fft - k * hop, k) for k in range(slices)], dim=2)
+        return framed.view(-1, first, second, self.frames).transpose(1, 2)
+
+    def _slice(self, turned: Tensor, left: int, column: int) -> Tensor:
+        """What frames that begin `column` columns earlier have of a hop, of which `left` values at most are theirs.
+
+        Shape: (n, ..., values, rows) -> (n, ..., values, frames).
+        """
+        part = turned[..., column : column + self.frames]
+        return part if left >= turned.shape[-2] else part[..., :left, :]
 
 
 def _turn(count: npt.NDArray[np.int64], of: int) -> npt.NDArray[np.complex128]:
