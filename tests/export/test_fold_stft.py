@@ -92,7 +92,7 @@ def test_each_form_in_each_engine(n_fft: int, hop: int, form: str, format: str) 
     """Front-end limit 1e-5 of the peak, and the aim of 2e-6 in L2; quiet sound is as exact as loud sound."""
     pytest.importorskip("onnxruntime" if format == "onnx" else "openvino")
     window, frames = 12000, 12000 // hop
-    _, load = choosing._ENGINES[format]()
+    _, load = choosing.ENGINES[format]()
     run = load(graph_of(Stft(n_fft, hop, frames), window, form))
     for level in (1.0, 1e-3):
         wave = np.float32(level) * np.stack([noise(window), noise(window, 5)])

@@ -84,7 +84,7 @@ def choose(frontend: Frontend, window: int, format: str, wanted: str = "auto") -
 
 def measure(frontend: Frontend, window: int, format: str) -> tuple[dict[str, float], str]:
     """Seconds of each form's fastest turn with one window, and the engine. Raises NotThere without the engine."""
-    engine, load = _ENGINES[format]()
+    engine, load = ENGINES[format]()
     ways = {form: load(graph_of(frontend, window, form)) for form in forms_of(frontend)}
     audio = np.random.default_rng(0).normal(0, 0.1, (1, window)).astype(np.float32)
     return _in_turns(ways, audio), engine
@@ -168,5 +168,5 @@ def _openvino() -> tuple[str, Loader]:
     return f"OpenVINO {openvino.__version__.partition('-')[0]}", load
 
 
-_ENGINES: dict[str, Callable[[], tuple[str, Loader]]] = {"onnx": _onnxruntime, "openvino": _openvino}
+ENGINES: dict[str, Callable[[], tuple[str, Loader]]] = {"onnx": _onnxruntime, "openvino": _openvino}
 """By format: the engine's name and version, and what loads a graph into it, one thread, as the runtime does."""
