@@ -52,7 +52,7 @@ def fold(net: Net, frontend: str = "conv") -> InferenceNet:
     `frontend`: the form of the front-end, one of `forms_of(net.frontend)`. Raises Unusable for another.
     """
     form = checked_form(net.frontend, frontend)
-    folded = copy.deepcopy(net).cpu().float().eval()
+    folded = copy.deepcopy(net).cpu().eval()
     if form == "fft":
         folded.frontend = TwoStageStft(folded.frontend)  # type: ignore[assignment, arg-type]  # the form says it is one
     else:
@@ -60,6 +60,8 @@ def fold(net: Net, frontend: str = "conv") -> InferenceNet:
     for part in folded.head.modules():
         if isinstance(part, CosineHead):
             part.fold()
+    # Only now: before, it would take the float64 out of the times and windows that the filters are computed from.
+    folded = folded.float()
     _drop_dropout(folded)
     inference = InferenceNet(folded).eval().requires_grad_(False)
     fold_norms(inference, torch.zeros(1, folded.window))
