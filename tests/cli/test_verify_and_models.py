@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.tiny import tiny_graph, write_model, write_tiny
+from tests.runtime.test_selftest import another_weight
+from tests.runtime.tiny import write_tiny
 from xfer.cli.app import main
-from xfer.runtime.models import load_model
+from xfer.runtime.engines.onnxruntime_engine import DEVICES
 
 
 @pytest.fixture
@@ -20,38 +21,63 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def another_weight(path: Path) -> Path:
-    """A model whose card was stored for another head."""
-    from onnx import numpy_helper
-
-    card = load_model(path).card
-    graph = tiny_graph()
-    head = next(constant for constant in graph.graph.initializer if constant.name == "head")
-    head.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(head) * 1.01, "head"))
-    return write_model(path, card, graph)
-
-
 def test_equal(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_tiny(lab / "models" / "speaker.onnx")
     assert main(["verify", "models/speaker.onnx"]) == 0
     out, err = capsys.readouterr()
-    assert out.splitlines()[-1].startswith("equal: models/speaker.onnx with ONNX Runtime")
-    assert len(out.splitlines()) == 11
+    lines = out.splitlines()
+    assert lines[0].startswith("ONNX Runtime")
+    assert all(": equal  (front-end " in line for line in lines[:-1])
+    assert len(lines) >= 2
+    assert lines[-1].startswith("equal: models/speaker.onnx on ")
+    assert lines[-1].endswith("4 golden clips, 1 of them recorded")
     assert "xfer listen --task speaker" in err
 
 
 def test_where_it_differs(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    another_weight(write_tiny(lab / "a.onnx"))
-    assert main(["verify", "a.onnx"]) == 1
+    another_weight(write_tiny(lab / "a.onnx"), "head", 1.01)
+    one = ["--engine", "onnxruntime", "--threads", "1"]
+    assert main(["verify", "other.onnx", *one]) == 1
     out, err = capsys.readouterr()
-    assert "DIFFERS: " in out
-    assert "inputs differ" in out.splitlines()[-1]
+    assert "1 thread: DIFFERS" in out
+    assert "real: melody: logits by " in out
+    assert out.splitlines()[-1].startswith("1 of 1 differ: other.onnx on ")
     assert "does not compute what was exported" in err
-    assert main(["verify", "a.onnx", "--json", "--quiet"]) == 1
+    assert main(["verify", "other.onnx", *one, "--json", "--quiet"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert document["equal"] is False
     assert document["processor"]
-    assert {row["equal"] for row in document["inputs"]} >= {False}
+    (engine,) = document["engines"]
+    assert {row["equal"] for row in engine["inputs"]} >= {False}
+
+
+def test_an_engine_that_cannot_run_it_is_named_and_is_no_difference(
+    lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    write_tiny(lab / "a.onnx")
+    monkeypatch.setattr("xfer.runtime.engines.openvino_engine._compiled", _refuse)
+    assert main(["verify", "a.onnx", "--threads", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "OpenVINO on CPU, 1 thread: not compared: a.onnx cannot be loaded by OpenVINO (no such operation)" in out
+    assert main(["verify", "a.onnx", "--threads", "1", "--engine", "openvino"]) == 2, "where it alone was asked for"
+
+
+def _refuse(*_: object) -> None:
+    raise RuntimeError("no such operation")
+
+
+def test_a_device_that_is_not_here(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Asked for: exit 3, unless the CPU is allowed, and then it is said."""
+    import onnxruntime
+
+    write_tiny(lab / "a.onnx")
+    device = next(word for word, name in DEVICES.items() if name not in onnxruntime.get_available_providers())
+    for words in (["verify", "a.onnx"], ["listen", "--model", "a.onnx", "none.wav"]):
+        assert main([*words, "--device", device]) == 3
+        assert f"no {device.upper() if device == 'cuda' else device} provider" in capsys.readouterr().err
+    assert main(["verify", "a.onnx", "--device", device, "--allow-cpu"]) == 0
+    assert "this runs on the CPU" in capsys.readouterr().err
 
 
 def test_missing_and_broken(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from xfer.runtime.selftest import formula_inputs, verify
 INPUT = "noise at -30 dBFS"
 WARM_UP_SECONDS, WARM_UP_RUNS = 0.3, 5
 MOST_RUNS, LEAST_RUNS = 1000, 10
-LEAST_HOPS, PACED_SECONDS = 2, 3.0
+LEAST_HOPS = 2
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def measure(path: Path, setting: Setting, seconds: float, spawned: float) -> Mea
     took = _latencies(model, window, seconds)
     memory = peak_memory()
     hop = card.hop / card.sample_rate
-    cpu = _cpu_share(model, window, hop)
+    cpu = _cpu_share(model, window, hop, seconds)
     report = verify(model)
     worst = report.worst
     scores = report.largest().get("scores", math.inf)
@@ -112,9 +112,9 @@ def _latencies(model: Model, window: Array, seconds: float) -> list[float]:
     return took
 
 
-def _cpu_share(model: Model, window: Array, hop: float) -> float:
+def _cpu_share(model: Model, window: Array, hop: float, seconds: float) -> float:
     """Processor time over time, a window every hop; a model that is too slow for that runs without a pause."""
-    count = max(LEAST_HOPS, math.ceil(PACED_SECONDS / hop)) if hop < PACED_SECONDS else LEAST_HOPS
+    count = max(LEAST_HOPS, math.ceil(seconds / hop))
     start, spent = time.perf_counter(), time.process_time()
     for turn in range(1, count + 1):
         model.run(window)
