@@ -4,12 +4,14 @@ A DFT of N = N1 N2 points in two stages (Cooley and Tukey 1965). With n = N2 a +
 
     X[c + N1 d] = sum_b  e^(-2 pi i b c / N)  e^(-2 pi i b d / N2)  ( sum_a  x[N2 a + b]  e^(-2 pi i a c / N1) )
 
-The inner sum is one product for each b, into which the window goes; the outer one is one product for each c, into which
-the twiddle factors e^(-2 pi i b c / N) go. Sound is real, so the inner sums for c and N1 - c are conjugates: only
+The inner sums of all b are one product with one small matrix; the outer one is a product for each c, into which the
+twiddle factors e^(-2 pi i b c / N) go. Sound is real, so the inner sums for c and N1 - c are conjugates: only
 c <= N1 / 2 is computed, and a bin that would need another c is the conjugate of the bin N - k, of equal magnitude. For
 1024 points that is a tenth of the multiplications of the convolution.
 
-Frames lie innermost all the way, so that everything that is moved between the products is moved in rows of them.
+Frames lie innermost all the way: what the first product gives is, as it lies, what the second one takes, and all that
+is moved is moved in rows of frames. A form with the window inside the first product needs a matrix for each b, and two
+turns of everything more; it was slower in both engines (ONNX Runtime 1.32, OpenVINO 2026.4).
 """
 
 from __future__ import annotations
@@ -85,6 +87,7 @@ class TwoStageStft(nn.Module):
     Every table is built in float64 and cast once. Shape: (n, window) -> (n, 1, frames, n_fft // 2 + 1).
     """
 
+    window: Tensor
     inner: Tensor
     outer: Tensor
     order: Tensor
@@ -97,49 +100,40 @@ class TwoStageStft(nn.Module):
         self.normalise, self.split = stft.normalise, found
         self.n_fft, self.hop, self.frames = stft.n_fft, stft.hop, stft.frames
         inner, outer = _tables(found)
-        self.register_buffer("inner", torch.from_numpy(inner).to(dtype), persistent=False)
-        self.register_buffer("outer", torch.from_numpy(outer).to(dtype), persistent=False)
+        for name, table in (("window", np.hanning(self.n_fft)[:, None]), ("inner", inner), ("outer", outer)):
+            self.register_buffer(name, torch.from_numpy(table).to(dtype), persistent=False)
         self.register_buffer("order", torch.from_numpy(_order(found)), persistent=False)
 
     def forward(self, wave: Tensor) -> Tensor:
         """Shape: (n, window) -> (n, 1, frames, bins)."""
-        second, halves = self.split.second, self.split.first // 2 + 1
-        framed = self._framed(normalise(wave, self.normalise))
-        summed = torch.matmul(self.inner, framed)  # (n, b, real and imaginary of each c, frames)
-        summed = summed.view(-1, second, 2, halves, self.frames).permute(0, 3, 2, 1, 4)
-        summed = summed.reshape(-1, halves, 2 * second, self.frames)
-        square = torch.matmul(self.outer, summed).square()  # (n, c, real and imaginary of each d, frames)
+        first, second, halves = self.split.first, self.split.second, self.split.first // 2 + 1
+        framed = self._framed(normalise(wave, self.normalise)) * self.window
+        summed = torch.matmul(self.inner, framed.view(-1, first, second * self.frames))
+        # (n, c, real then imaginary of each b, frames), as it lies
+        square = torch.matmul(self.outer, summed.view(-1, halves, 2 * second, self.frames)).square()
+        # (n, c, real then imaginary of each d, frames)
         power = (square[:, :, :second] + square[:, :, second:]).reshape(-1, halves * second, self.frames)
         return power.index_select(1, self.order).sqrt().transpose(1, 2)[:, None]
 
     def _framed(self, wave: Tensor) -> Tensor:
-        """Each frame as a matrix: what is at (b, a) is its sample N2 a + b. Shape: (n, window) -> (n, b, a, frames).
+        """Frames as columns. Shape: (n, window) -> (n, n_fft, frames).
 
         The padded sound is laid out in rows of one hop, turned, so that a frame is a column that goes on in the
         columns after it: a slice for every hop that a frame spans, and any hop will do.
         """
-        n_fft, hop, first, second = self.n_fft, self.hop, self.split.first, self.split.second
+        n_fft, hop = self.n_fft, self.hop
         slices = -(-n_fft // hop)
         rows = self.frames + slices - 1
         padded = F.pad(wave[:, None], (n_fft // 2, n_fft // 2), mode="reflect")
         missing = rows * hop - (wave.shape[1] + 2 * (n_fft // 2))
         # Past the last frame's end only zeros are missing, which no frame reads.
         padded = F.pad(padded, (0, missing)) if missing > 0 else padded[:, :, : rows * hop]
-        if hop % second == 0:  # rows of whole b: turned at once
-            step = hop // second
-            turned = padded.view(-1, rows, step, second).permute(0, 3, 2, 1)  # (n, b, a within the hop, row)
-            return torch.cat([self._slice(turned, first - k * step, k) for k in range(slices)], dim=2)
-        turned = padded.view(-1, 1, rows, hop).transpose(2, 3)
-        framed = torch.cat([self._slice(turned, n_fft - k * hop, k) for k in range(slices)], dim=2)
-        return framed.view(-1, first, second, self.frames).transpose(1, 2)
-
-    def _slice(self, turned: Tensor, left: int, column: int) -> Tensor:
-        """What frames that begin `column` columns earlier have of a hop, of which `left` values at most are theirs.
-
-        Shape: (n, ..., values, rows) -> (n, ..., values, frames).
-        """
-        part = turned[..., column : column + self.frames]
-        return part if left >= turned.shape[-2] else part[..., :left, :]
+        turned = padded.view(-1, rows, hop).transpose(1, 2)
+        parts = []
+        for k in range(slices):
+            part, left = turned[:, :, k : k + self.frames], n_fft - k * hop
+            parts.append(part if left >= hop else part[:, :left])
+        return torch.cat(parts, dim=1)
 
 
 def _turn(count: npt.NDArray[np.int64], of: int) -> npt.NDArray[np.complex128]:
@@ -148,18 +142,17 @@ def _turn(count: npt.NDArray[np.int64], of: int) -> npt.NDArray[np.complex128]:
 
 
 def _tables(split: Split) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Inner (b, real then imaginary of each c, a), with the symmetric Hann window; outer (c, real then imaginary of
-    each d, real then imaginary of each b), with the twiddle factors; float64."""
-    n_fft = split.first * split.second
+    """Inner (real and imaginary of each c in turn, a); outer (c, real then imaginary of each d, real then imaginary of
+    each b), with the twiddle factors; float64."""
     a, b = np.arange(split.first), np.arange(split.second)
     c, d = np.arange(split.first // 2 + 1), np.arange(split.second)
-    window = np.hanning(n_fft).reshape(split.first, split.second).T  # (b, a)
-    inner = window[:, None, :] * _turn(np.outer(c, a), split.first)
+    inner = _turn(np.outer(c, a), split.first)
     # One angle for twiddle and transform: b c / N + b d / N2 = b (c + N1 d) / N.
-    outer = _turn(b * (c[:, None, None] + split.first * d[:, None]), n_fft)
+    outer = _turn(b * (c[:, None, None] + split.first * d[:, None]), split.first * split.second)
     real_out = np.concatenate([outer.real, -outer.imag], axis=2)
     imaginary_out = np.concatenate([outer.imag, outer.real], axis=2)
-    return np.concatenate([inner.real, inner.imag], axis=1), np.concatenate([real_out, imaginary_out], axis=1)
+    pairs = np.stack([inner.real, inner.imag], axis=1).reshape(-1, split.first)
+    return pairs, np.concatenate([real_out, imaginary_out], axis=1)
 
 
 def _order(split: Split) -> npt.NDArray[np.int64]:
