@@ -56,6 +56,10 @@ def test_json_is_one_document(run: Path, capfd: pytest.CaptureFixture[str]) -> N
     assert document["path"] == "elsewhere/mine.openvino"
     assert document["parity"]["ok"]
     assert document["bytes"] > 1e6
+    assert document["frontend"]["form"] == min(
+        milliseconds := document["frontend"]["milliseconds"], key=milliseconds.get
+    )
+    assert "OpenVINO" in document["frontend"]["measured_on"]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +68,7 @@ def test_json_is_one_document(run: Path, capfd: pytest.CaptureFixture[str]) -> N
         (["--format", "onx"], 2, "onnx"),
         (["--precision", "fp23"], 2, "fp32"),
         (["--name", "../elsewhere"], 2, "--name"),
+        (["--frontend", "ftt"], 2, "'fft'"),
         (["nowhere.safetensors"], 3, "xfer train"),
     ],
 )
