@@ -102,6 +102,8 @@ def card(licence: str, attribution: str = "", labels: int = 5) -> tuple[Card, Re
         ("CC BY-ND 4.0", "somebody", False),
         ("CC Sampling+ 1.0", "somebody", False),
         ("MIT or CC BY-NC 3.0", "somebody", False),
+        ("CC BY 4.0, non-commercial use only", "somebody", False),
+        ("Apache-2.0, no derivatives", "", False),
         ("mitred", "", False),
         ("all rights reserved", "", False),
         ("unknown", "", False),

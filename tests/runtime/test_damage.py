@@ -75,6 +75,9 @@ def test_a_file_that_is_cut_off_or_grew_is_found(tmp_path: Path) -> None:
         broken.write_bytes(whole + more)
         with pytest.raises(Unusable, match="damaged"):
             check_whole(broken)
+    broken.write_bytes(whole + metadata_entry("note", "mine"))
+    with pytest.raises(Unusable, match="something was added behind its seal"):
+        check_whole(broken)
 
 
 def test_a_card_put_in_front_of_the_seal_is_found(tmp_path: Path) -> None:

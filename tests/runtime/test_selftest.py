@@ -124,6 +124,21 @@ def test_a_device_that_was_asked_for_and_is_not_there_is_no_result(tmp_path: Pat
     assert "CPU" in report.engine
 
 
+def test_what_fails_before_anything_was_compared_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model whose own engine cannot run it is not one of which another engine says `equal`."""
+    from xfer.runtime.engines.onnxruntime_engine import OnnxRuntimeEngine
+
+    pytest.importorskip("openvino")
+    path = write_tiny(tmp_path / "a.onnx")
+
+    def refuse(*_: object) -> None:
+        raise Unusable("cannot run 1 windows")
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "run", refuse)
+    with pytest.raises(Unusable, match="cannot run"):
+        list(verify_with(path, settings_for(path, threads=1)))
+
+
 def another_weight(path: Path, name: str, change: float) -> Path:
     """A whole, sealed model with the golden clips of another: one constant of its graph is a little different."""
     from onnx import numpy_helper

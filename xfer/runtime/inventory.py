@@ -33,6 +33,7 @@ EXTRAS = {
         "webdataset",
     ),
     "export": ("onnx", "onnxscript", "openvino", "nncf"),
+    "tensorboard": ("tensorboard",),
 }
 """Distributions that each extra brings, as in pyproject.toml."""
 BASE = ("numpy", "soundfile", "soxr", "typer", "rich")
