@@ -17,7 +17,8 @@ GAINS_DB = (-40.0, -20.0, 0.0, 10.0)
 
 def at_level(window: Array, gain_db: float) -> Array:
     """A window (samples,) made louder or quieter, and cut at full scale as a converter does."""
-    return np.clip(window * np.float32(10.0 ** (gain_db / 20.0)), -1.0, 1.0).astype(np.float32)
+    louder: Array = (window * np.float32(10.0 ** (gain_db / 20.0))).astype(np.float32)
+    return np.clip(louder, np.float32(-1.0), np.float32(1.0))
 
 
 def calibration(windows: Sequence[Array]) -> list[Array]:
