@@ -34,6 +34,17 @@ def test_equal(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "xfer listen --task speaker" in err
 
 
+def test_other_forms_beside_it_are_named(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_of = {"checkpoint_sha256": "a" * 64}
+    write_tiny(lab / "a.onnx", provenance=made_of)
+    write_tiny(lab / "a.int8.onnx", provenance=made_of, precision="int8")
+    write_tiny(lab / "b.onnx", provenance={"checkpoint_sha256": "b" * 64})
+    (lab / "c.onnx").write_text("no model")
+    assert main(["verify", "a.onnx", "--engine", "onnxruntime", "--threads", "1"]) == 0
+    steps = capsys.readouterr().err.splitlines()[1:]
+    assert [step.strip() for step in steps[1:]] == ["xfer verify a.int8.onnx", "xfer bench a.onnx a.int8.onnx"]
+
+
 def test_where_it_differs(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     another_weight(write_tiny(lab / "a.onnx"), "head", 1.01)
     one = ["--engine", "onnxruntime", "--threads", "1"]

@@ -52,8 +52,7 @@ def verify(
         warn("xfer: this device does not compute what was exported: try --device cpu, another engine, or export again")
         return 1
     if not as_json:
-        task = _task(path)
-        next_steps(f"xfer listen --task {task} --model {model}", f"xfer bench {model}")
+        _say_what_next(path)
     return 0
 
 
@@ -81,7 +80,15 @@ def _document(path: Path, reports: list[VerifyReport], equal: bool) -> dict[str,
     }
 
 
-def _task(path: Path) -> str:
+def _say_what_next(path: Path) -> None:
+    """Listening, and the other forms of the same net that lie beside it, which this said nothing about."""
     from xfer.runtime.engines import read_card
+    from xfer.runtime.models import other_forms
 
-    return read_card(path).task
+    card = read_card(path)
+    others = [str(other) for other in other_forms(path, card)]
+    next_steps(
+        f"xfer listen --task {card.task} --model {path}",
+        *(f"xfer verify {other}" for other in others),
+        " ".join(["xfer bench", str(path), *others]),
+    )

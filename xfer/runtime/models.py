@@ -126,16 +126,25 @@ def _by_verdict(path: Path, card: Card) -> Path:
     verdict = verdicts.find(card, processor_name())
     if verdict is None or (verdict.format, verdict.precision) == (card.format, card.precision):
         return path
-    for other in _model_files(path.parent):
-        try:
-            found = read_card(other)
-        except XferError:
-            continue
-        same = verdicts.checkpoint_of(found) == verdict.checkpoint and found.task == card.task
+    for other, found in other_forms(path, card).items():
         form = (found.format, found.precision) == (verdict.format, verdict.precision)
-        if same and form and any(ENGINES[name].here for name in FORMATS[found.format].engines):
+        if form and any(ENGINES[name].here for name in FORMATS[found.format].engines):
             return other
     return path
+
+
+def other_forms(path: Path, card: Card) -> dict[Path, Card]:
+    """Model files beside this one, made of the same checkpoint for the same task: other formats and precisions."""
+    found = {}
+    for other in _model_files(path.parent):
+        try:
+            theirs = read_card(other)
+        except XferError:  # `xfer models` names it
+            continue
+        same = verdicts.checkpoint_of(theirs) == verdicts.checkpoint_of(card) != "" and theirs.task == card.task
+        if same and other != path:
+            found[other] = theirs
+    return found
 
 
 def load_model(
