@@ -78,8 +78,8 @@ def test_the_probe_is_the_front_end_at_its_places(kind: str, form: Form, tmp_pat
         assert clip.expected.peak == pytest.approx(np.abs(truth).max(), rel=1e-4)
 
 
-def card(licence: str, attribution: str = "", labels: int = 5) -> tuple[Card, Reference]:
-    checkpoint = small_checkpoint(Path("nowhere"))
+def card(folder: Path, licence: str, attribution: str = "") -> tuple[Card, Reference]:
+    checkpoint = small_checkpoint(folder)
     made = card_of(checkpoint, "a", form_of("onnx", "fp32"))
     made = replace(made, licence=licence, data=made.data | {"attribution": attribution})
     return made, Reference(checkpoint.net)
@@ -111,8 +111,10 @@ def card(licence: str, attribution: str = "", labels: int = 5) -> tuple[Card, Re
         ("not public domain", "", False),
     ],
 )
-def test_sound_travels_only_where_its_licence_allows_copies(licence: str, attribution: str, allowed: bool) -> None:
-    described, reference = card(licence, attribution)
+def test_sound_travels_only_where_its_licence_allows_copies(
+    tmp_path: Path, licence: str, attribution: str, allowed: bool
+) -> None:
+    described, reference = card(tmp_path, licence, attribution)
     window = np.random.default_rng(1).normal(0, 0.1, WINDOW).astype(np.float32)
     golden, said = golden_clips(reference, described, {"private.wav": window})
     assert len(golden.clips) == 8
@@ -122,9 +124,9 @@ def test_sound_travels_only_where_its_licence_allows_copies(licence: str, attrib
     assert "licence of the data" in said or allowed
 
 
-def test_what_would_be_too_large_stays_out() -> None:
+def test_what_would_be_too_large_stays_out(tmp_path: Path) -> None:
     """Full-scale noise hardly packs: of such windows only those travel that fit into 1 MB."""
-    described, reference = card("MIT")
+    described, reference = card(tmp_path, "MIT")
     rng = np.random.default_rng(1)
     clips = {f"{k}": rng.uniform(-1, 1, WINDOW).astype(np.float32) for k in range(4)}
     golden, _ = golden_clips(reference, described, clips)
