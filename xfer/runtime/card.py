@@ -75,8 +75,6 @@ class Card:
     """Summary of the measured difference to the checkpoint."""
     golden: tuple[dict[str, Any], ...] = ()
     """Schema 1: expected outputs for the inputs made by formula. Later: golden clips, which stand beside the card."""
-    files: dict[str, Any] = field(default_factory=dict)
-    """Of a folder (OpenVINO): name of each other file to its `bytes` and `sha256`."""
     description: str = ""
     """What it can do and what it cannot, in plain words."""
     schema: int = SCHEMA

@@ -5,8 +5,9 @@ The card lists size and hash of the other files, and ends with its own seal; all
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
 from pathlib import Path
+from typing import Any
 
 from xfer.runtime.card import LARGEST_CARD, SEALED_SINCE, Card
 from xfer.runtime.errors import Unusable
@@ -39,16 +40,16 @@ def read_golden(path: Path) -> str | None:
 
 def check_whole(path: Path) -> Card:
     """Every file of the folder against what the card lists, before OpenVINO opens one; the card. Raises Unusable."""
-    card, sealed = _card(path)
+    card, files, sealed = _card(path)
     if card.schema < SEALED_SINCE:
         return card
     if not sealed:
         raise damaged(path / "card.json", "its seal is missing")
-    for name in card.files:
+    for name in files:
         if name not in LISTED:
             raise Unusable(f"{path / 'card.json'} lists {name!r}, which is no part of a model folder: export it again")
     for name in LISTED:
-        file, told = path / name, card.files.get(name)
+        file, told = path / name, files.get(name)
         if told is None:
             if name in PARTS or file.exists():
                 raise damaged(path, f"its card does not list {name}")
@@ -70,10 +71,11 @@ def write_card(path: Path, card: Card) -> str:
         for name in LISTED
         if (path / name).exists()
     }
-    return sealed_json(replace(card, files=files).to_json())
+    return sealed_json(f'{card.to_json()[:-1]}, "files": {json.dumps(files)}}}')
 
 
-def _card(path: Path) -> tuple[Card, bool]:
+def _card(path: Path) -> tuple[Card, dict[str, Any], bool]:
+    """The card, what it lists, and whether it has a seal."""
     for part in PARTS:
         if not (path / part).is_file():
             raise Unusable(f"{path} has no {part}, so it is no whole OpenVINO model: export it again")
@@ -81,4 +83,12 @@ def _card(path: Path) -> tuple[Card, bool]:
     if file.stat().st_size > LARGEST_CARD:
         raise Unusable(f"{file} has {file.stat().st_size:,} bytes, which no card has: export the model again")
     content, sealed = unsealed_json(file.read_bytes(), file)
-    return Card.from_json(content, file), sealed
+    files: Any = {}
+    try:
+        document = json.loads(content)
+        if isinstance(document, dict) and "files" in document:
+            files = document.pop("files")
+            content = json.dumps(document).encode()
+    except (ValueError, RecursionError):  # no JSON: the card itself says so
+        pass
+    return Card.from_json(content, file), files if isinstance(files, dict) else {}, sealed
