@@ -134,7 +134,7 @@ def test_what_fails_before_anything_was_compared_is_raised(tmp_path: Path, monke
     def refuse(*_: object) -> None:
         raise Unusable("cannot run 1 windows")
 
-    monkeypatch.setattr(OnnxRuntimeEngine, "run", refuse)
+    monkeypatch.setattr(OnnxRuntimeEngine, "read", refuse)
     with pytest.raises(Unusable, match="cannot run"):
         list(verify_with(path, settings_for(path, threads=1)))
 

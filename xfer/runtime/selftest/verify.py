@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xfer.runtime.card import Card
-from xfer.runtime.engines import PROBE, Engine, Outputs, read_golden
+from xfer.runtime.engines import OUTPUTS, PROBE, Outputs, check_outputs, read_golden
 from xfer.runtime.errors import Unusable, XferError
 from xfer.runtime.here import Setting
 from xfer.runtime.models import Model, load_model
@@ -116,7 +116,7 @@ def verify(model: Model, golden: Golden | None = None) -> VerifyReport:
     limits = limits_of(model.card.precision)
     rows = []
     for clip in golden.clips:
-        found = answer(model.engine, clip.samples[None, :], model.card)
+        found = answer(model, clip.samples[None, :])
         rows.append(Row(clip.name, clip.expected.label, found.label, compare(clip.expected, found, limits)))
     return VerifyReport(
         model.path, model.engine.description, processor_name(), tuple(rows), golden.inputs, model.engine.notes
@@ -146,11 +146,12 @@ def verify_with(path: Path, settings: Sequence[Setting]) -> Iterator[VerifyRepor
         yield report
 
 
-def answer(engine: Engine, window: Any, card: Card) -> Answer:
-    """What an engine says about one window, (1, window), with the probe where the graph gives one."""
-    outputs = engine.run(window)
-    probe = engine.read(window, [PROBE])[0][0] if PROBE in engine.outputs else None
-    return answer_of(outputs, card, probe)
+def answer(model: Model, window: Any) -> Answer:
+    """What a model says about one window, (1, window), with the probe where the graph gives one. Raises Unusable."""
+    if PROBE not in model.engine.outputs:
+        return answer_of(model.run(window), model.card)
+    *found, probe = model.engine.read(window, (*OUTPUTS, PROBE))  # one run, not two: some nets take a second
+    return answer_of(check_outputs(Outputs(*found), 1, model.card, model.path), model.card, probe[0])
 
 
 def answer_of(outputs: Outputs, card: Card, probe: Any = None, peak: float = 0.0) -> Answer:
