@@ -18,7 +18,7 @@ import soundfile
 
 from tests.export.nets import LABELS, small_checkpoint, small_net
 from tests.recordings import recordings
-from xfer.export.clips import validation_windows
+from xfer.export.clips import real_windows
 from xfer.export.formats import FORMS, Form
 from xfer.export.pipeline import export
 from xfer.runtime.errors import AnswerIsNo, Unusable
@@ -187,7 +187,7 @@ def test_real_windows_of_the_runs_own_data(checkpoint: Callable[[str], Checkpoin
     """Windows of real speech from the validation side, as the verb hands them down, through parity."""
     root = recordings("spoken_digits")
     found = replace(checkpoint("convnet"), recipe={"data": {"path": str(root), "layout": ""}}, task="command")
-    clips = validation_windows(found, 3)
+    clips = real_windows(found, 3)
     assert len(clips) == 3
     assert all(window.shape == (66150,) and np.abs(window).max() > 0 for window in clips.values())
     exported = export(found, tmp_path / "models", clips=clips)
@@ -196,8 +196,8 @@ def test_real_windows_of_the_runs_own_data(checkpoint: Callable[[str], Checkpoin
 
 def test_data_that_moved_gives_no_windows(checkpoint: Callable[[str], Checkpoint], tmp_path: Path) -> None:
     gone = replace(checkpoint("convnet"), recipe={"data": {"path": str(tmp_path / "gone"), "layout": ""}})
-    assert validation_windows(gone) == {}
-    assert validation_windows(checkpoint("convnet")) == {}
+    assert real_windows(gone) == {}
+    assert real_windows(checkpoint("convnet")) == {}
 
 
 def test_a_broken_clip_is_passed_over(checkpoint: Callable[[str], Checkpoint], tmp_path: Path) -> None:
@@ -207,7 +207,11 @@ def test_a_broken_clip_is_passed_over(checkpoint: Callable[[str], Checkpoint], t
             path = tmp_path / label / f"{k}.wav"
             soundfile.write(path, np.random.default_rng(k).normal(0, 0.1, 9000), 8000)
     whole = replace(checkpoint("convnet"), recipe={"data": {"path": str(tmp_path), "layout": ""}}, task="sound")
-    before = validation_windows(whole, 8)
-    assert before
-    (tmp_path / next(iter(before)).split(" at ")[0]).write_text("no sound")
-    assert len(validation_windows(whole, 8)) < len(before)
+    before = real_windows(whole)
+    validation = real_windows(whole, 2)
+    assert 2 < len(before) < 20  # all but those of the test side
+    assert list(before)[:2] == list(validation)
+    broken = next(iter(before))
+    (tmp_path / broken.split(" at ")[0]).write_text("no sound")
+    assert set(real_windows(whole)) == set(before) - {broken}
+    assert len(real_windows(whole, 2)) == 2  # another in its place

@@ -32,7 +32,7 @@ def export(
     """Export a checkpoint as a model file; refused, with nothing written, where parity fails."""
     talk.quiet = quiet
     _need_packages(format)
-    from xfer.export.clips import validation_windows
+    from xfer.export.clips import real_windows
     from xfer.export.formats import form_of
     from xfer.export.frontend import checked_word
     from xfer.export.pipeline import export as run_export
@@ -45,7 +45,7 @@ def export(
     say(f"{loaded.path}: {loaded.net.name} for task {loaded.task}, {len(loaded.labels)} labels")
     if loaded.data.get("synthetic"):
         warn("note: trained on SYNTHETIC sound only; the card says so wherever the model is shown")
-    clips = validation_windows(loaded)
+    clips = real_windows(loaded)
     if not clips:
         say("the data of this run is not where it was: parity has its formula inputs alone")
     exported = run_export(loaded, out, form.format, form.precision, name or None, frontend, clips, progress=say)
@@ -79,6 +79,8 @@ def _need_packages(format: str) -> None:
 
 
 def _show(exported: Exported, as_json: bool) -> None:
+    from xfer.export.parity.report import table
+
     card, parity = exported.card, exported.parity
     if as_json:
         result_json(
@@ -98,17 +100,12 @@ def _show(exported: Exported, as_json: bool) -> None:
             }
         )
         return
-    result(f"{'stage':<18}{'largest error':<15}{'limit':<9}at")
-    for stage in card.parity["limits"]:
-        row = parity.worst(stage)
-        if row is not None and row.limit:
-            result(f"{stage:<18}{row.error:<15.1e}{row.limit:<9.0e}{row.input}, batch of {row.batch}")
-        elif row is not None:
-            compared = sum(each.stage == stage for each in parity.rows)
-            result(f"{stage:<18}{'equal':<15}{'':<9}all {compared}")
+    for line in table(parity):
+        result(line)
+    result(parity.sentence())
     form = f"{card.format} {card.precision}" + (f", opset {card.opset}" if card.opset else "")
     result(f"{exported.path}  {exported.size / 1e6:.1f} MB  {form}  ({exported.seconds:.0f} s)")
     if exported.report:
-        say(f"all {len(parity.rows)} comparisons: {exported.report}")
+        say(f"all {len(parity.rows)} comparisons: {exported.report}, drawn: {exported.report.with_suffix('.html')}")
     where = "" if exported.path.parent == Path("models") and card.name == card.task else f" --model {exported.path}"
     next_steps(f"xfer verify {exported.path}", f"xfer listen --task {card.task}{where}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,12 +15,13 @@ from xfer.export.frontend import Choice, choose
 from xfer.export.golden import golden_clips
 from xfer.export.inputs import parity_inputs
 from xfer.export.onnx import to_shipped, to_twin
-from xfer.export.parity import Reference, prove
+from xfer.export.parity import ParityReport, Reference, Subject, prove, ways_of
+from xfer.export.parity.page import document
+from xfer.export.parity.report import table
 from xfer.export.place import check_place, older, put_in_place, workplace
-from xfer.export.report import ParityReport
 from xfer.runtime.atomic import write_atomically
 from xfer.runtime.card import Card
-from xfer.runtime.engines import Array, open_engine
+from xfer.runtime.engines import Array
 from xfer.runtime.errors import AnswerIsNo, Unusable
 from xfer.runtime.models import load_model
 from xfer.runtime.selftest import verify
@@ -37,7 +37,7 @@ class Exported:
     card: Card
     parity: ParityReport
     report: Path | None
-    """Where the parity report lies; None where the run's folder cannot be written."""
+    """Where the parity report lies, its page beside it (.html); None where the run's folder cannot be written."""
     size: int
     """Bytes."""
     seconds: float
@@ -81,22 +81,17 @@ def export(
         form.writer(twin_graph, card, twin)
         inputs = parity_inputs(net.window, net.sample_rate, clips)
         progress(f"parity on {len(inputs)} inputs, from front-end to decision")
-        try:
-            engines = [open_engine(path, device="cpu") for path in (draft, twin)]
-        except Unusable as error:
-            raise AnswerIsNo(
-                _refusal(f"the graph of {net.name} is not one that runs: {error}", target, None)
-            ) from error
+        ways, notes = ways_of(draft, twin)
         parity = prove(
             reference,
-            card,
-            engines[0],
-            engines[1],
+            Subject(card, ways, shipped_graph, tuple(notes)),
             inputs,
             lambda done, of: progress(f"parity: {done} of {of} inputs"),
         )
         report = _write_report(parity, checkpoint.path.parent / f"parity-{form.format}{_dash(form)}.json", progress)
         if not parity.ok:
+            for line in table(parity):
+                progress(line)
             raise AnswerIsNo(_refusal(parity.sentence(), target, report))
         card = replace(card, parity=parity.summary())
         final = folder / "final" / target.name
@@ -142,10 +137,11 @@ def _refusal(sentence: str, target: Path, report: Path | None) -> str:
 
 
 def _write_report(parity: ParityReport, path: Path, progress: Callable[[str], None]) -> Path | None:
-    """Write the parity report into the run's folder; where that may only be read there is none, and this is said."""
+    """Write the parity report and its page into the run's folder; where that may only be read there is none, and this
+    is said."""
     try:
-        text = json.dumps(parity.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
-        write_atomically(path, f"{text}\n".encode())
+        write_atomically(path, parity.to_text().encode("utf-8", "surrogateescape"))
+        write_atomically(path.with_suffix(".html"), document(parity).encode("utf-8", "surrogateescape"))
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise

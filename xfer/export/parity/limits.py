@@ -1,0 +1,134 @@
+"""The stages between sound and decision, and how much a model file may differ at each: one table, with the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from xfer.export.onnx import TAP
+from xfer.runtime.errors import Unusable, nearest
+from xfer.runtime.selftest import LIMITS
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One place between sound and decision where both sides are compared."""
+
+    name: str
+    measure: str
+    """What a row's error is."""
+    limits: dict[str, float]
+    """By precision. A new precision is an entry in each row of the table."""
+    reason: str
+    """Why this limit: what passes it honestly and what must not."""
+
+
+_PEAK = "largest difference over the peak"
+_ABOVE_ONE = "largest difference over the peak, where that is above 1"
+
+TABLE = (
+    Stage(
+        "heard",
+        _PEAK,
+        {"fp32": 1e-5},
+        "what listening hands to the engine of tones at another rate, against their own formula: soxr keeps within "
+        "1e-6; a resampling that is skipped, or made to the rate of a wrong card, gives another sound",
+    ),
+    Stage(
+        "filter impulse",
+        "largest difference of a tap, the centre tap being 1",
+        {"fp32": 1e-6},
+        "a float32 constant keeps 3e-8 of the analytic tap; an edge moved by a thousandth of a Hz is beyond 1e-5",
+    ),
+    Stage(
+        "filter response",
+        "largest difference within the pass band in dB",
+        {"fp32": 1e-5},
+        "rounding of 251 taps stays near 2e-7 dB; fp16 is at 1e-3 dB",
+    ),
+    Stage(
+        "filter edges",
+        "largest move of a -6 dB edge in Hz",
+        {"fp32": 1e-4},
+        "rounding moves an edge by 6e-7 Hz; other learned values, or another rate, move it by more than a thousandth",
+    ),
+    Stage(
+        "oracle",
+        _PEAK,
+        {"fp32": LIMITS.frontend},
+        "the oracle against librosa, float64 both: a mistake made twice by us would show",
+    ),
+    Stage(
+        "trained front-end",
+        _PEAK,
+        {"fp32": LIMITS.frontend},
+        "float32 sums of 251 to 1024 products stay near 1e-6 of the peak",
+    ),
+    Stage("run", "1 where it does not", {"fp32": 0.0}, "a graph frozen to one batch size does not run at another"),
+    Stage(
+        "front-end",
+        _PEAK,
+        {"fp32": LIMITS.frontend},
+        "as trained; a periodic window or another hop is beyond 1e-3, fp16 beyond 1e-4",
+    ),
+    Stage(
+        TAP.strip(),
+        _ABOVE_ONE,
+        {"fp32": LIMITS.embedding},
+        "as the embedding, which is made of it: float32 through twenty layers stays near 1e-5, bf16 begins at 4e-3",
+    ),
+    Stage(
+        "embedding",
+        _ABOVE_ONE,
+        {"fp32": LIMITS.embedding},
+        "relative to its peak: moves a cosine by a few thousandths at worst",
+    ),
+    Stage(
+        "logits",
+        _ABOVE_ONE,
+        {"fp32": LIMITS.logits},
+        "relative to their peak where that is above 1: float32 through twenty layers stays near 1e-5",
+    ),
+    Stage(
+        "scores",
+        "largest difference",
+        {"fp32": LIMITS.scores},
+        "absolute: a hundredth of a percent, which no reader of a score can see",
+    ),
+    Stage(
+        "top-1",
+        "1 where the label is another",
+        {"fp32": 0.0},
+        f"the same label wherever the checkpoint's first two scores differ by over {LIMITS.margin:g}",
+    ),
+    Stage(
+        "decision",
+        "1 where it is another",
+        {"fp32": 0.0},
+        "runtime.decide itself, label and known, with the labels that the model file carries",
+    ),
+)
+"""In the order in which sound passes through them: the first that is beyond its limit is where the two part."""
+
+STAGES = {stage.name: stage for stage in TABLE}
+
+
+def stage_of(name: str) -> Stage:
+    """The row of the table; every `tap NAME` has the row of taps."""
+    return STAGES[TAP.strip() if name.startswith(TAP) else name]
+
+
+def limit_of(name: str, precision: str) -> float:
+    """The limit of a stage. Raises Unusable for a precision that the table does not have."""
+    limits = stage_of(name).limits
+    if precision not in limits:
+        raise Unusable(f"parity has no limits for precision {precision!r}: {nearest(precision, limits)}")
+    return limits[precision]
+
+
+def in_order(taps: Iterable[str]) -> tuple[str, ...]:
+    """Every stage of a net with these taps, in the order in which sound passes through them."""
+    order: list[str] = []
+    for stage in TABLE:
+        order += [f"{TAP}{name}" for name in taps] if stage.name == TAP.strip() else [stage.name]
+    return tuple(order)
