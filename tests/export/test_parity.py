@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
 from tests.export.nets import EACH_NET, small_checkpoint, small_net
 from tests.export.proving import parity
 from xfer.export.fold import InferenceNet
 from xfer.export.formats import FORMS, Form
 from xfer.export.inputs import parity_inputs
-from xfer.export.parity import BATCHES, ParityReport, Reference, in_order
+from xfer.export.parity import BATCHES, ParityReport, Reference, in_order, limit_of
 from xfer.train.checkpoint import Checkpoint
 from xfer.train.nets import Net
 
@@ -108,3 +110,28 @@ def test_inputs_are_those_of_the_issue() -> None:
 def test_a_real_window_that_is_none_is_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="no window for parity"):
         parity_inputs(8000, 16000, {"bad.wav": wrong})
+
+
+def test_rounding_that_the_net_itself_magnifies_is_allowed_and_told(tmp_path: Path) -> None:
+    """A stage whose values jump where its input moves by one float32 step: torch itself is as far from float64."""
+
+    class Magnified(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + 1e-2 * torch.sin(1e5 * x)
+
+    net = small_net("stft")
+    net.stages = nn.ModuleDict({**dict(net.stages.items()), "magnified": Magnified()})
+    net.embed.weight.data *= 1e-3  # what becomes of it stays within every other limit
+    report = parity(small_checkpoint(tmp_path, net=net), tmp_path)
+    assert report.ok, report.sentence()
+    worst = max((row for row in report.rows if row.stage == "tap magnified"), key=lambda row: row.error)
+    assert worst.limit > limit_of("tap magnified", "fp32")
+    assert any("magnifies rounding" in note and "tap magnified" in note for note in report.notes)
+
+    def other(folded: InferenceNet) -> None:
+        folded.net.stages["gru"].gru.bias_hh_l0.add_(0.05)
+
+    (tmp_path / "other").mkdir()
+    report = parity(small_checkpoint(tmp_path, net=net), tmp_path / "other", sabotage=other)
+    assert report.first_failure is not None
+    assert report.first_failure.stage == "tap gru"

@@ -103,6 +103,8 @@ def _show(exported: Exported, as_json: bool) -> None:
     for line in table(parity):
         result(line)
     result(parity.sentence())
+    for note in parity.notes:
+        say(f"note: {note}")
     form = f"{card.format} {card.precision}" + (f", opset {card.opset}" if card.opset else "")
     result(f"{exported.path}  {exported.size / 1e6:.1f} MB  {form}  ({exported.seconds:.0f} s)")
     if exported.report:

@@ -86,7 +86,7 @@ def export(
             reference,
             Subject(card, ways, shipped_graph, tuple(notes)),
             inputs,
-            lambda done, of: progress(f"parity: {done} of {of} inputs"),
+            lambda done, of: None if done % 8 and done < of else progress(f"parity: {done} of {of} inputs"),
         )
         report = _write_report(parity, checkpoint.path.parent / f"parity-{form.format}{_dash(form)}.json", progress)
         if not parity.ok:

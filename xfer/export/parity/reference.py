@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from xfer.export.fold import fold
+from xfer.export.fold import InferenceNet, fold
+from xfer.export.onnx import TAP
 from xfer.export.parity.measures import measure
 from xfer.runtime.engines import Array, Outputs
 from xfer.runtime.errors import Unusable
@@ -33,6 +34,8 @@ class Reference:
     def __init__(self, net: Net) -> None:
         self.net = net
         self._known: dict[bytes, Outputs] = {}
+        self._double: InferenceNet | None = None
+        self._rounding: dict[bytes, dict[str, float]] = {}
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -67,12 +70,24 @@ class Reference:
         self._known[window.tobytes()] = outputs
         return Answer(features[0].numpy(), {name: tap[0].contiguous().numpy() for name, tap in walked}, outputs)
 
-    def rounding(self, window: Array) -> float:
-        """How far the net's logits in float32 are from those in float64, in the measure of the stage `logits`."""
-        double = fold(self.net).double()
+    def rounding(self, window: Array) -> dict[str, float]:
+        """How far the net in float32 is from itself in float64, over max(1, peak): each tap, embedding and logits."""
+        key = window.tobytes()
+        if key in self._rounding:
+            return self._rounding[key]
+        if self._double is None:
+            self._double = fold(self.net).double()
         with _plain_fp32(self.net):
-            exact = double(torch.from_numpy(window.astype(np.float64))[None]).logits[0].numpy()
-        return measure(self.run(window[None]).logits[0], exact).relative(1.0)
+            exact = self._double(torch.from_numpy(window.astype(np.float64))[None])
+        own = self.answer(window)
+        wanted = {f"{TAP}{name}": tap for name, tap in zip(self.taps, exact.taps, strict=True)}
+        found = {f"{TAP}{name}": tap for name, tap in own.taps.items()}
+        wanted |= {"embedding": exact.embedding, "logits": exact.logits}
+        found |= {"embedding": own.outputs.embedding, "logits": own.outputs.logits}
+        self._rounding[key] = {
+            name: measure(found[name], values[0].numpy()).relative(1.0) for name, values in wanted.items()
+        }
+        return self._rounding[key]
 
 
 @contextmanager

@@ -92,7 +92,7 @@ class ParityReport:
     engines: tuple[str, ...] = ()
     """Every engine with its threads, the main one first."""
     notes: tuple[str, ...] = ()
-    """What was not compared, and why."""
+    """What was not compared and why; where a limit was widened and why."""
     filters: FilterReport | None = None
     """Of a front-end of sinc filters: each band, exported against analytic."""
     noise: str = ""
