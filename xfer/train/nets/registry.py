@@ -60,7 +60,8 @@ def change_head(net: Net, options: Mapping[str, Any]) -> None:
 
     Raises Unusable as `create` does.
     """
-    wanted: dict[str, Any] = {key: options[key] for key in ("head", "head_scale") if key in options and key in net.options}
+    names = [key for key in ("head", "head_scale") if key in options and key in net.options]
+    wanted: dict[str, Any] = {key: options[key] for key in names}
     if any(net.options[key] != value for key, value in wanted.items()):
         net.options |= wanted
         net.head = create(net.name, net.classes, **net.options).head
