@@ -11,8 +11,8 @@ import numpy.typing as npt
 from xfer.export.oracle import Description, Parameters, sinc_kernels
 
 Floats = npt.NDArray[np.float64]
-POINTS = 1 << 15
-"""Of a response: half a Hz apart at 16 kHz."""
+POINTS = 1 << 13
+"""Of a response: a Hz apart at 16 kHz, where the narrowest band is fifty wide."""
 HALF_DB = -6.0
 """An edge is where the response has fallen so far from its peak: there the ideal filter's step lies."""
 _SHOWN, _LOWEST_HZ = 400, 20.0

@@ -86,9 +86,9 @@ def runs_of(way: Way, few: Sequence[str]) -> Iterable[tuple[str, ...]]:
     """The batches of the few inputs that run in a way, beside every input alone on the main one."""
     if way.main:
         for size in BATCHES[1:]:
-            yield from batches_of(few if size > 2 else few[:4], size)
+            yield from batches_of(few[:size], size)
     elif way.threads == 1:
-        yield from batches_of(few[:2], 1)
+        yield from batches_of(few[:1], 1)
         yield from batches_of(few, max(BATCHES))
     else:
         yield from batches_of(few[:1], 1)
