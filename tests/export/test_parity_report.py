@@ -201,6 +201,7 @@ def test_the_page_needs_nothing_and_runs_nothing_whatever_a_clip_is_called() -> 
     )
     assert not re.search(r"https?://", page)
     assert "parity failed" in page
+    assert "1 of 1 beyond the limit" in page
     assert sum(tag == "circle" and "real" in str(found.get("class")) for tag, found in tags.seen) >= 1
     page.encode()
 

@@ -143,6 +143,8 @@ def test_sabotage_is_caught_and_its_stage_named(sabotage: Sabotage, stage: str, 
     assert not report.ok
     assert report.first_failure is not None
     assert report.first_failure.stage == stage
+    before = report.stages.index(stage)
+    assert all(row.ok for row in report.rows if report.stages.index(row.stage) < before)
     assert f"the stage {stage!r}" in report.sentence()
     assert re.search(r"\d\.\de[-+]\d\d where [15]e-0\d is allowed", report.sentence())
 

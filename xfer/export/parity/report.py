@@ -127,7 +127,7 @@ class ParityReport:
         return next((row for row in self.compared.values() if not row.ok), None)
 
     def agreement(self, stage: str = "top-1") -> tuple[int, int]:
-        """Of the comparisons of a stage of yes or no: how many agree, and how many there are."""
+        """Of the comparisons of a stage: how many are within the limit, and how many there are."""
         rows = [row for row in self.rows if row.stage == stage]
         return sum(row.ok for row in rows), len(rows)
 
@@ -138,7 +138,7 @@ class ParityReport:
             return f"parity holds in all of {len(self.rows)} comparisons" if self.rows else "nothing was compared"
         how = row.note or (f"{row.error:.1e} where {row.limit:.0e} is allowed" if row.limit else "not the same")
         if row.limit and row.measures and math.isfinite(row.measures.snr_db):
-            how += f", {row.measures.snr_db:.0f} dB over the difference"
+            how += f" (SNR {row.measures.snr_db:.0f} dB)"
         failed = sum(not each.ok for each in self.rows)
         return (
             f"parity failed: the model file parts from the checkpoint first at the stage {row.stage!r} ({row.where}): "
@@ -153,7 +153,9 @@ class ParityReport:
             if each.stage == row.stage:
                 break
             before = each
-        return f"; {before.stage!r} before it is within {before.error:.0e}" if before and row.graph else ""
+        return (
+            f"; {before.stage!r} before it is within {before.error:.0e}" if before and row.graph and row.limit else ""
+        )
 
     def summary(self) -> dict[str, Any]:
         """For the card: the largest error of each stage, its limit, on what and with what it was measured."""

@@ -17,7 +17,6 @@ from xfer.train.data.page.markup import Child, Markup, element
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The page may load nothing and run nothing, whatever the name of a clip holds."""
-FAILURES_SHOWN = 40
 
 
 def document(report: ParityReport) -> str:
@@ -60,7 +59,7 @@ def _head(report: ParityReport) -> Iterable[Child]:
     ]
     if scores is not None:
         tiles.append((f"{scores.error:.0e}", "largest change of a score"))
-    tiles.append((_nearest(report), "nearest to a limit"))
+    tiles.append((_nearest(report), "of a limit, at worst"))
     yield element(
         "div",
         *(element("div", element("b", value), element("span", name), class_="tile") for value, name in tiles),
@@ -81,17 +80,20 @@ def _nearest(report: ParityReport) -> str:
     """How much of its limit the worst comparison uses."""
     shares = [row.error / row.limit for row in report.compared.values() if row.limit]
     share = max((math.inf if math.isnan(each) else each for each in shares), default=0.0)
-    return f"{share:.0%}" if share < 10 else f"{share:.0f} times" if math.isfinite(share) else "no number"
+    return f"{share:.0%}" if share < 10 else f"{share:,.0f} times" if math.isfinite(share) else "no number"
 
 
 def _failures(report: ParityReport) -> Iterable[Child]:
-    failed = [row for row in report.rows if not row.ok]
+    failed = [stage for stage, row in report.compared.items() if not row.ok]
     if not failed:
         return
     yield element("h2", "Where they part")
-    items = [element("li", element("b", row.stage), f" ({row.where}): {_said(row)}") for row in failed[:FAILURES_SHOWN]]
-    if len(failed) > FAILURES_SHOWN:
-        items.append(element("li", f"... and {len(failed) - FAILURES_SHOWN:,} more"))
+    items = []
+    for stage in failed:
+        within, of = report.agreement(stage)
+        row = report.compared[stage]
+        beyond = f"{of - within:,} of {of:,} beyond the limit"
+        items.append(element("li", element("b", stage), f": {beyond}, the worst at {row.where}: {_said(row)}"))
     yield element("div", element("ul", *items), class_="card problem error")
 
 
