@@ -7,6 +7,8 @@ from typing import Any
 from xfer.export.precisions.scopes import stays_float
 from xfer.runtime.errors import need_extra
 
+FLOAT, FLOAT16 = 1, 10
+"""Numbers of ONNX's types."""
 FLOAT_OPERATORS = ("BatchNormalization", "Softmax", "ReduceMean", "ReduceSum", "ReduceMax", "GRU")
 """Long sums and wide ranges; a GRU of ONNX Runtime's CPU has no float16 at all."""
 
@@ -26,5 +28,31 @@ def to_half(graph: Any) -> Any:
     copied.CopyFrom(graph)
     kept = [node.name for node in graph.graph.node if stays_float(node.name) or node.op_type in FLOAT_OPERATORS]
     half = convert_float_to_float16(copied, keep_io_types=True, node_block_list=kept)
+    _without_round_trips(half)
+    _sort(half)
     onnx.checker.check_model(half, full_check=True)
     return half
+
+
+def _without_round_trips(model: Any) -> None:
+    """Between two float32 nodes the converter goes to float16 and back, which quiet sound would not survive."""
+    casts = {node.output[0]: node for node in model.graph.node if node.op_type == "Cast"}
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            back = casts.get(name)
+            there = casts.get(back.input[0]) if back is not None and back.attribute[0].i == FLOAT else None
+            if there is not None and there.attribute[0].i == FLOAT16:
+                node.input[place] = there.input[0]
+
+
+def _sort(model: Any) -> None:
+    """Nodes behind what they need; the converter puts its own at the end."""
+    made = {name for node in model.graph.node for name in node.output}
+    left, done, ordered = list(model.graph.node), set[str](), []
+    while left:
+        ready = [node for node in left if all(name in done or name not in made for name in node.input)]
+        ordered += ready
+        done |= {name for node in ready for name in node.output}
+        left = [node for node in left if not set(node.output) <= done]
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)
