@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from xfer.export.fold.bands import bands_as_channels
 from xfer.export.fold.norms import fold_norms
 from xfer.export.fold.stft import TwoStageStft, checked_form
 from xfer.train.nets import Net
@@ -64,8 +65,10 @@ def fold(net: Net, frontend: str = "conv") -> InferenceNet:
     folded = folded.float()
     _drop_dropout(folded)
     inference = InferenceNet(folded).eval().requires_grad_(False)
-    fold_norms(inference, torch.zeros(1, folded.window))
-    return inference
+    silence = torch.zeros(1, folded.window)
+    fold_norms(inference, silence)
+    bands_as_channels(folded.stages, folded.frontend(silence))
+    return inference.requires_grad_(False)
 
 
 def _drop_dropout(module: nn.Module) -> None:
