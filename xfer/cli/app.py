@@ -19,8 +19,11 @@ import typer
 from xfer.cli.console import complain, warn
 from xfer.runtime.errors import XferError
 
-VERBS = ("demo", "data", "train", "eval", "export", "verify", "bench", "listen", "models", "doctor")
-"""One file in this folder each, whose function has the verb's name; this is the order of `xfer --help`."""
+VERBS = ("demo", "data", "train", "eval", "export", "verify", "bench", "listen", "speakers", "models", "doctor")
+"""One file in this folder each, whose function has the verb's name; this is the order of `xfer --help`.
+
+A verb with verbs of its own has a dictionary of functions there, and its help is the first line of the file's after the
+name."""
 
 
 class Stopped(XferError):
@@ -49,8 +52,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _register(verb: str) -> None:
+    module = import_module(f"xfer.cli.{verb}")
+    found = getattr(module, verb)
+    if callable(found):
+        app.command(verb)(_told_when_stopped(found))
+        return
+    about = str(module.__doc__).partition(": ")[2].strip()
+    group = typer.Typer(help=about[:1].upper() + about[1:], no_args_is_help=True, rich_markup_mode=None)
+    for name, part in found.items():
+        group.command(name)(_told_when_stopped(part))
+    app.add_typer(group, name=verb)
+
+
 for _verb in VERBS:
-    app.command(_verb)(_told_when_stopped(getattr(import_module(f"xfer.cli.{_verb}"), _verb)))
+    _register(_verb)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -76,10 +94,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _with_optional_values(words: list[str]) -> list[str]:
-    """`--resume` may stand alone, which the parser cannot say: it then means the newest unfinished run."""
+    """What the parser cannot say: `--resume` alone is the newest unfinished run, `speakers add --mic` the default."""
+    alone = {"--resume": "newest"} | ({"--mic": ""} if words[:1] == ["speakers"] else {})
     filled: list[str] = []
     for word, after in zip(words, [*words[1:], "--"], strict=False):
-        filled += [word, "newest"] if word == "--resume" and after.startswith("-") else [word]
+        filled += [word, alone[word]] if word in alone and after.startswith("-") else [word]
     return filled
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xfer.runtime.card import Card
+from xfer.runtime.decide import Decision
+from xfer.runtime.engines import Outputs
 from xfer.runtime.errors import Unusable
 from xfer.runtime.models import Model
 from xfer.runtime.speakers.binding import binding_of, check_agreement, form_of, key_of
@@ -21,7 +23,7 @@ TASK = "speaker"
 
 @dataclass(frozen=True)
 class Enrolled:
-    """The people who are enrolled with a model that is loaded."""
+    """The people who are enrolled with a model that is loaded: who decides in the place of its own labels."""
 
     store: Store
     gallery: Gallery
@@ -30,10 +32,14 @@ class Enrolled:
     """What a listener should know: an uncalibrated threshold, one that is older than the people."""
 
     @property
-    def introduction(self) -> str:
-        """In words: whom it can name, and from what on."""
+    def words(self) -> str:
+        """Whom it can name, and from what on."""
         names = ", ".join(self.gallery.names)
-        return f"it names the enrolled people ({names}) from a cosine of {self.gallery.threshold:.3f} on, or nobody"
+        return f"the enrolled people ({names}) from a cosine of {self.gallery.threshold:.3f} on, or nobody"
+
+    def decide(self, heard: Outputs) -> Decision:
+        """Who speaks in the last windows together: their outputs, (n, ...) each."""
+        return self.gallery.match(heard.embedding).decision
 
 
 def enrolled_with(model: Model) -> Enrolled | None:
