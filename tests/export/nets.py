@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from xfer.export.formats import FORMS
 from xfer.export.inputs import parity_inputs
 from xfer.train.checkpoint import Checkpoint, load, save_checkpoint
 from xfer.train.nets import NETS, Net, create
@@ -20,6 +21,9 @@ WINDOW = 8000
 RATE = 16000
 LOUD = ("speech by formula", "noise at -6 dBFS", "chirp", "square", "clipped", "clipped speech")
 
+
+PLAIN_FORMS = [form for form in FORMS if not form.reducer]
+"""Every format in float32; the other precisions need recordings, and test_precisions has them."""
 
 EACH_NET = [
     # RawNet2's body takes most of a minute and is the same behind any head: with its own always, with others nightly.

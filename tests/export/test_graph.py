@@ -13,11 +13,11 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from tests.export.nets import EACH_NET, small_checkpoint, small_net
+from tests.export.nets import EACH_NET, PLAIN_FORMS, small_checkpoint, small_net
 from xfer.export import onnx as graphs
 from xfer.export.describe import card_of
 from xfer.export.fold import fold
-from xfer.export.formats import FORMS, OPSET, form_of
+from xfer.export.formats import OPSET, form_of
 from xfer.runtime.engines import open_engine
 from xfer.runtime.errors import Unusable
 from xfer.train.checkpoint import Checkpoint
@@ -84,7 +84,7 @@ def test_equal_nets_give_equal_graphs_byte_for_byte() -> None:
     assert one == other
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.format)
+@pytest.mark.parametrize("form", PLAIN_FORMS, ids=lambda form: form.format)
 def test_the_batch_is_dynamic_and_windows_do_not_hear_each_other(form: object, tmp_path: Path) -> None:
     checkpoint = small_checkpoint(tmp_path)
     path = tmp_path / f"model{form.suffix}"  # type: ignore[attr-defined]

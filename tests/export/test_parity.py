@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.export.nets import EACH_NET, small_checkpoint, small_net
+from tests.export.nets import EACH_NET, PLAIN_FORMS, small_checkpoint, small_net
 from tests.export.proving import parity
 from xfer.export.fold import InferenceNet
-from xfer.export.formats import FORMS, Form
+from xfer.export.formats import Form
 from xfer.export.inputs import parity_inputs
 from xfer.export.parity import BATCHES, ParityReport, Reference, in_order, limit_of
 from xfer.train.checkpoint import Checkpoint
 from xfer.train.nets import Net
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.format}-{form.precision}")
+@pytest.mark.parametrize("form", PLAIN_FORMS, ids=lambda form: f"{form.format}-{form.precision}")
 @pytest.mark.parametrize(("name", "head"), EACH_NET)
 def test_every_net_in_every_form(
     name: str,
@@ -46,7 +46,7 @@ def test_every_net_in_every_form(
     assert set(report.compared) == set(in_order(found.net.stages)) - without
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.format)
+@pytest.mark.parametrize("form", PLAIN_FORMS, ids=lambda form: form.format)
 @pytest.mark.parametrize("normalise", ["none", "window", "peak"])
 @pytest.mark.parametrize("kind", ["stft", "sinc"])
 def test_every_front_end_with_every_normalisation(kind: str, normalise: str, form: Form, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_every_front_end_with_every_normalisation(kind: str, normalise: str, for
     assert report.ok, report.sentence()
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.format)
+@pytest.mark.parametrize("form", PLAIN_FORMS, ids=lambda form: form.format)
 def test_a_cosine_head_in_every_form_and_what_is_changed_in_it(form: Form, tmp_path: Path) -> None:
     net = small_net("stft", "peak", head="cosine")
     checkpoint = small_checkpoint(tmp_path, net=net)

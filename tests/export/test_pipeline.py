@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.export.nets import LABELS, small_checkpoint, small_net
+from tests.export.nets import LABELS, PLAIN_FORMS, small_checkpoint, small_net
 from tests.recordings import recordings
 from xfer.export.clips import real_windows
-from xfer.export.formats import FORMS, Form
+from xfer.export.formats import Form
 from xfer.export.pipeline import export
 from xfer.runtime.errors import AnswerIsNo, Unusable
 from xfer.runtime.models import load_model
 from xfer.runtime.selftest import verify
 from xfer.train.checkpoint import Checkpoint
 
-each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.format}-{form.precision}")
+each_form = pytest.mark.parametrize("form", PLAIN_FORMS, ids=lambda form: f"{form.format}-{form.precision}")
 
 
 def old_model(target: Path) -> str:

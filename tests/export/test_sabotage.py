@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.export.nets import LABELS, small_checkpoint, small_net
+from tests.export.nets import LABELS, PLAIN_FORMS, small_checkpoint, small_net
 from tests.export.proving import Sabotage, parity
 from xfer.export.fold import InferenceNet
-from xfer.export.formats import FORMS, Form, form_of
+from xfer.export.formats import Form, form_of
 from xfer.export.parity import BATCHES, Pair, Way, limit_of
 from xfer.export.parity.listening import NAME
 from xfer.runtime import audio
@@ -117,7 +117,7 @@ def small_scale_of_the_head(folded: InferenceNet) -> None:
     folded.net.head.weight.mul_(1.001)
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.format)
+@pytest.mark.parametrize("form", PLAIN_FORMS, ids=lambda form: form.format)
 @pytest.mark.parametrize(
     ("sabotage", "stage"),
     [
@@ -199,7 +199,7 @@ def test_a_gru_frozen_to_batch_one_does_not_run(tmp_path: Path) -> None:
     json.dumps(report.to_json(), allow_nan=False)
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.format)
+@pytest.mark.parametrize("form", PLAIN_FORMS, ids=lambda form: form.format)
 def test_a_swapped_label_list_is_a_wrong_decision(form: Form, tmp_path: Path) -> None:
     report = parity(
         small_checkpoint(tmp_path),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from xfer.runtime.audio import fill
 from xfer.runtime.engines import Array
 from xfer.runtime.errors import XferError
 from xfer.train.checkpoint import Checkpoint
-from xfer.train.data.clips import Clip, Split
+from xfer.train.data.clips import Clip, DataSet, Split
 from xfer.train.data.open import read_data
 from xfer.train.data.recipe import DataRecipe
 from xfer.train.data.splits import listed_in, split
@@ -27,36 +27,71 @@ _STRIDE = 8
 """Of `count` windows the first few, which golden clips take, come from far apart."""
 
 
-def real_windows(checkpoint: Checkpoint, count: int = COUNT) -> dict[str, Array]:
+@dataclass(frozen=True)
+class Recordings:
+    """What a checkpoint was trained on, at the net's rate, on the sides that the run gave it."""
+
+    data: DataSet
+    waves: Waves
+
+    def spread(self, side: Split, count: int) -> list[Clip]:
+        """Up to `count` clips of a side, in equal steps."""
+        return _spread(self.data.of(side), count)
+
+
+def recordings_of(checkpoint: Checkpoint) -> Recordings | None:
+    """The recordings of a checkpoint's own run; None where they are no longer where it was trained from."""
+    net = checkpoint.net
+    place = checkpoint.recipe.get("data")
+    if not isinstance(place, dict):
+        return None
+    try:
+        how = _told(place)
+        if how.path and not Path(how.path).is_dir():  # no download, no command, because a checkpoint names one
+            return None
+        data = read_data(how.path, how.layout, checkpoint.task, net.name)
+        table = checkpoint.path.parent / "split.csv"
+        sides = listed_in(data, table) if table.is_file() else split(data, how)
+    except (XferError, OSError):  # moved, changed, or on a disk that is not here
+        return None
+    return Recordings(sides, Waves(net.sample_rate))
+
+
+def real_windows(checkpoint: Checkpoint, count: int = COUNT, recordings: Recordings | None = None) -> dict[str, Array]:
     """Up to `count` windows, (window,) each, by class folder and file name: the beginnings of clips spread over the
     validation side, and where that has fewer over the training side too. Never of the test side.
 
     Empty where the data is no longer where it was trained from: parity then has its formula inputs alone.
     """
-    net = checkpoint.net
-    place = checkpoint.recipe.get("data")
-    if not isinstance(place, dict):
-        return {}
-    try:
-        how = _told(place)
-        if how.path and not Path(how.path).is_dir():  # no download, no command, because a checkpoint names one
-            return {}
-        data = read_data(how.path, how.layout, checkpoint.task, net.name)
-        table = checkpoint.path.parent / "split.csv"
-        sides = listed_in(data, table) if table.is_file() else split(data, how)
-    except (XferError, OSError):  # moved, changed, or on a disk that is not here
-        return {}
-    waves, windows = Waves(net.sample_rate), dict[str, Array]()
+    recordings = recordings or recordings_of(checkpoint)
+    windows: dict[str, Array] = {}
+    if recordings is None:
+        return windows
     sides_in_turn: tuple[Split, ...] = ("validation", "train")
     for side in sides_in_turn:
-        for clip in _spread(sides.of(side), count - len(windows)):
+        windows |= windows_of(checkpoint, recordings, side, count - len(windows))
+    return windows
+
+
+def windows_of(
+    checkpoint: Checkpoint, recordings: Recordings, side: Split, count: int, most: int = 1
+) -> dict[str, Array]:
+    """Up to `count` windows, (window,) each, by name: the beginnings of clips spread over one side; where these are too
+    few, what follows in each, up to `most` windows of a clip."""
+    length, windows = checkpoint.net.window, dict[str, Array]()
+    clips = recordings.spread(side, count)
+    for turn in range(most):
+        for clip in clips:
+            if len(windows) == count:
+                return windows
             try:
-                heard = waves.window(clip, 0, net.window)
+                heard = recordings.waves.window(clip, turn * length, length)
             except XferError:  # a bad file; training left it out too
                 continue
-            if len(heard):
-                name = f"{clip.path.parent.name}/{clip.path.name} at {clip.offset:g} s"
-                windows[name] = fill(heard, net.window, short_of(checkpoint))
+            if len(heard) >= (1 if turn == 0 else length):
+                at = clip.offset + turn * length / checkpoint.net.sample_rate
+                name = f"{clip.path.parent.name}/{clip.path.name} at {at:g} s"
+                windows[name] = fill(heard, length, short_of(checkpoint))
     return windows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from xfer.runtime.errors import Unusable, nearest
 
@@ -19,23 +20,39 @@ class Form:
     suffix: str
     """`models/<task><suffix>`"""
     module: str
-    """Where `write(model, card, path, golden="")` is, which takes the graph as an onnx.ModelProto."""
+    """Where `write(graph, card, path, golden="")` is, which takes what `shipped(twin)` there gives."""
     opset: int | None = None
     """ONNX operator set of the file, where it is one."""
+    reducer: str = ""
+    """Where `reduce(twin, windows, kept)` is, which makes the precision of the float32 graph; fp32 has none."""
+    calibrated: bool = False
+    """Does the reducer need windows of sound?"""
 
     @property
     def writer(self) -> Callable[..., None]:
-        """The writer, imported now: `write(model, card, path, golden="")`."""
+        """The writer, imported now: `write(graph, card, path, golden="")`."""
         write: Callable[..., None] = import_module(self.module).write
         return write
+
+    @property
+    def shipped(self) -> Callable[[Any], Any]:
+        """From the twin graph to the one that is shipped."""
+        shipped: Callable[[Any], Any] = import_module(self.module).to_shipped
+        return shipped
 
 
 OPSET = 18
 """Of every graph: reductions with axes as inputs, nothing later that these nets need; ONNX Runtime 1.14 knows it."""
 
+_ONNX, _OPENVINO, _PRECISIONS = "xfer.export.onnx", "xfer.export.openvino", "xfer.export.precisions"
+
 FORMS = (
-    Form("onnx", "fp32", ".onnx", "xfer.export.onnx", OPSET),
-    Form("openvino", "fp32", ".openvino", "xfer.export.openvino"),
+    Form("onnx", "fp32", ".onnx", _ONNX, OPSET),
+    Form("onnx", "fp16", ".fp16.onnx", _ONNX, OPSET, f"{_PRECISIONS}.half"),
+    Form("onnx", "int8", ".int8.onnx", _ONNX, OPSET, f"{_PRECISIONS}.int8_onnx", calibrated=True),
+    Form("openvino", "fp32", ".openvino", _OPENVINO),
+    Form("openvino", "fp16", ".fp16.openvino", _OPENVINO, None, f"{_PRECISIONS}.half"),
+    Form("openvino", "int8", ".int8.openvino", _OPENVINO, None, f"{_PRECISIONS}.int8_openvino", calibrated=True),
 )
 
 

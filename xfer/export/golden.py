@@ -10,7 +10,7 @@ import numpy as np
 
 from xfer.export.inputs import REAL
 from xfer.runtime.card import Card
-from xfer.runtime.engines import Array, Outputs
+from xfer.runtime.engines import Array, Engine, Outputs
 from xfer.runtime.selftest import Golden, GoldenClip, answer_of, as_16_bit, formula_inputs
 from xfer.runtime.selftest.golden import FORMULA, RECORDED, to_flac, to_text
 from xfer.runtime.selftest.probe import probe_places
@@ -41,7 +41,7 @@ _NAMES_SOMEBODY = re.compile(r"cc[ -]by", re.IGNORECASE)
 
 
 class Reference(Protocol):
-    """The checkpoint's own answers, as parity has them."""
+    """Whose answers the clips hold: the checkpoint's, as parity has them."""
 
     def run(self, windows: Array) -> Outputs:
         """Windows, (n, window), to outputs."""
@@ -50,6 +50,24 @@ class Reference(Protocol):
     def features(self, window: Array) -> Array:
         """What the front-end gives for one window, without the batch axis."""
         ...
+
+
+class AsExported:
+    """The answers of a model file in a smaller precision, where it was proved: the checkpoint's are not its own.
+
+    What lies between the two is parity's and the gate's to judge; here another device is held against this one.
+    """
+
+    def __init__(self, engine: Engine, checkpoint: Reference) -> None:
+        self._engine, self._checkpoint = engine, checkpoint
+
+    def run(self, windows: Array) -> Outputs:
+        """Windows, (n, window), to outputs."""
+        return self._engine.run(windows)
+
+    def features(self, window: Array) -> Array:
+        """The front-end's are the checkpoint's: it is in float32 in every precision."""
+        return self._checkpoint.features(window)
 
 
 def golden_clips(reference: Reference, card: Card, clips: Mapping[str, Array]) -> tuple[Golden, str]:

@@ -13,6 +13,9 @@ from xfer.runtime.selftest import formula_inputs
 REAL = "real: "
 """Prefix of an input that was recorded."""
 
+CLIPPED = "clipped speech"
+"""The first recording, or speech by formula, driven into clipping."""
+
 _FORMANTS = ((700.0, 130.0), (1220.0, 170.0), (2600.0, 250.0))
 """Centre and width in Hz of an open vowel."""
 
@@ -32,7 +35,7 @@ def parity_inputs(window: int, rate: int, clips: Mapping[str, Array] | None = No
         inputs[f"{REAL}{name}"] = samples.astype(np.float32)
     loud = next((values for name, values in inputs.items() if name.startswith(REAL)), inputs["speech by formula"])
     peak = max(float(np.abs(loud).max()), 1e-6)
-    inputs["clipped speech"] = np.clip(4.0 / peak * loud, -1.0, 1.0).astype(np.float32)
+    inputs[CLIPPED] = np.clip(4.0 / peak * loud, -1.0, 1.0).astype(np.float32)
     return inputs
 
 

@@ -22,7 +22,7 @@ from xfer.export.fold import InferenceNet
 from xfer.export.formats import OPSET
 from xfer.export.place import write_file
 from xfer.export.probe import with_probe
-from xfer.export.tidy import tidied
+from xfer.export.tidy import pruned, tidied
 from xfer.runtime.card import METADATA_KEY, Card
 from xfer.runtime.engines import PROBE
 from xfer.runtime.engines.onnx_file import GOLDEN_KEY, sealed
@@ -84,7 +84,7 @@ def traced(net: torch.nn.Module, window: int, names: list[str]) -> Any:
 
 
 def to_shipped(twin: Any) -> Any:
-    """The same graph, node for node, without what only the twin gives."""
+    """The same graph, node for node, without what only the twin gives and what only leads there."""
     import onnx
 
     shipped = onnx.ModelProto()
@@ -92,6 +92,7 @@ def to_shipped(twin: Any) -> Any:
     kept = [output for output in shipped.graph.output if output.name in (*OUTPUTS, PROBE)]
     del shipped.graph.output[:]
     shipped.graph.output.extend(kept)
+    pruned(shipped)
     onnx.checker.check_model(shipped, full_check=True)
     return shipped
 

@@ -25,8 +25,8 @@ def with_probe(model: Any, features: str, size: int) -> Any:
     graph = model.graph
     places = probe_places(size)
     graph.initializer.append(numpy_helper.from_array(places, _PLACES))
-    graph.node.append(helper.make_node("Flatten", [features], [_FLAT], name="probe flatten", axis=1))
-    graph.node.append(helper.make_node("Gather", [_FLAT, _PLACES], [PROBE], name="probe gather", axis=1))
+    graph.node.append(helper.make_node("Flatten", [features], [_FLAT], name="/probe/Flatten", axis=1))
+    graph.node.append(helper.make_node("Gather", [_FLAT, _PLACES], [PROBE], name="/probe/Gather", axis=1))
     graph.output.append(helper.make_tensor_value_info(PROBE, TensorProto.FLOAT, ["batch", len(places)]))
     onnx.checker.check_model(model, full_check=True)
     return model

@@ -37,6 +37,18 @@ def tidied(model: Any) -> Any:
     return model
 
 
+def pruned(model: Any) -> Any:
+    """The same onnx.ModelProto without the nodes and the constants that no output depends on."""
+    graph = model.graph
+    left = _read(list(graph.node), {output.name for output in graph.output})
+    used = {name for node in left for name in node.input}
+    kept = [each for each in graph.initializer if each.name in used]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(left)
+    graph.initializer.extend(kept)
+    return model
+
+
 def _fewer(model: Any) -> bool:
     """One pass over the graph; whether it changed anything. Sizes that it makes known are of use to the next."""
     import onnx

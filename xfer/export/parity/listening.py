@@ -16,9 +16,9 @@ import numpy as np
 from xfer.runtime.card import Card
 from xfer.runtime.engines import Array, Engine, Outputs
 from xfer.runtime.events import Event
+from xfer.runtime.listening import EACH_WINDOW, Listener
 from xfer.runtime.models import Model
 from xfer.runtime.sources import Block
-from xfer.runtime.stream import Listener
 
 RATE = 44_100
 """Hz; of no net here. A net at this rate is given sound at half of it."""
@@ -55,7 +55,7 @@ def listen_to_tones(engine: Engine, card: Card, window: int, rate: int) -> Heard
     """
     other = RATE if rate != RATE else RATE // 2
     recorder = _Recorder(engine, card)
-    listener = Listener(Model(card, recorder, Path(NAME)))
+    listener = Listener(Model(card, recorder, Path(NAME)), EACH_WINDOW)
     events = tuple(listener.events(_Tones(tones(window, rate, other), other)))
     return Heard(tuple(recorder.windows), events)
 

@@ -19,14 +19,16 @@ from typing import Any
 import numpy as np
 
 from xfer.export import oracle
+from xfer.export.inputs import CLIPPED, REAL
 from xfer.export.onnx import FEATURES, OUTPUTS, TAP
 from xfer.export.parity import listening
 from xfer.export.parity.filters import FilterReport, compare_filters, is_sinc, kernels_in
-from xfer.export.parity.limits import ROUNDINGS, in_order
+from xfer.export.parity.limits import CALIBRATED, ROUNDINGS, in_order, is_body
 from xfer.export.parity.plan import Pair, Way, few_of, runs_of
 from xfer.export.parity.reference import Answer, Reference, one_thread
 from xfer.export.parity.report import ParityReport, Row, is_tap, order_of
 from xfer.export.parity.stages import Place, decision_row, front_end_rows, model_rows, twin_rows
+from xfer.export.precisions.gate import Gate
 from xfer.runtime.card import Card
 from xfer.runtime.engines import Array, Outputs
 from xfer.runtime.errors import Unusable
@@ -48,6 +50,10 @@ class Subject:
     """The onnx.ModelProto of the file, to read the filters from; None leaves them out."""
     notes: tuple[str, ...] = ()
     """What cannot be compared here, and why."""
+    gate: Gate | None = None
+    """Of a precision other than fp32: validation clips, checkpoint against file."""
+    put_back: tuple[str, ...] = ()
+    """Layers that are float32 in such a file, since they hurt."""
 
 
 def prove(
@@ -77,6 +83,7 @@ def prove(
                 rows += prover.few(way, main)
     stages = in_order(reference.taps)
     place = order_of(stages, tuple(inputs))
+    rows, unheard = _as_calibrated(rows, subject.card.precision)
     rows, magnified = _with_own_rounding(reference, inputs, rows, stages)
     rows.sort(key=lambda row: (place[row.stage], place.get(row.input, -1)))
     report = ParityReport(
@@ -88,8 +95,10 @@ def prove(
         stages=stages,
         rows=tuple(rows),
         engines=tuple(way.name for way in subject.ways),
-        notes=(*subject.notes, *magnified),
+        notes=(*subject.notes, *unheard, *magnified),
         filters=filters,
+        gate=subject.gate,
+        put_back=subject.put_back,
     )
     row = report.first_failure
     if row is not None and row.input in inputs and (is_tap(row.stage) or row.stage in OUTPUTS):
@@ -98,6 +107,27 @@ def prove(
             report, noise=f"; the checkpoint's own logits in float32 are {own:.1e} from those in float64 there"
         )
     return report
+
+
+def _as_calibrated(rows: Sequence[Row], precision: str) -> tuple[list[Row], list[str]]:
+    """The rows that a precision can be held to, and a note on the others, with what was found there.
+
+    int8 is calibrated on recordings. On a full-scale chirp its quantizers are at their ends, as they are meant to be:
+    there the front-end is held to its limits, and what the body says is told and not judged.
+    """
+    if precision not in CALIBRATED:
+        return list(rows), []
+    kept, left = list[Row](), list[Row]()
+    for row in rows:
+        heard = row.input.startswith(REAL) or row.input == CLIPPED
+        (kept if heard or not is_body(row.stage) else left).append(row)
+    worst = max((row.error for row in left if row.stage == "scores"), default=0.0)
+    labels = [row.ok for row in left if row.stage == "top-1"]
+    told = (
+        f"{precision} was not calibrated on sound by formula: behind the front-end it is not held to a limit there "
+        f"(scores differ by up to {worst:.2f}, the label is the same in {sum(labels)} of {len(labels)})"
+    )
+    return kept, [told] if left else []
 
 
 def _with_own_rounding(

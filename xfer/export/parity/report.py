@@ -13,6 +13,7 @@ from xfer.export.onnx import TAP
 from xfer.export.parity.filters import FilterReport
 from xfer.export.parity.limits import stage_of
 from xfer.export.parity.measures import Measures
+from xfer.export.precisions.gate import Gate
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,10 @@ class ParityReport:
     """What was not compared and why; where a limit was widened and why."""
     filters: FilterReport | None = None
     """Of a front-end of sinc filters: each band, exported against analytic."""
+    gate: Gate | None = None
+    """Of a precision other than fp32: validation clips, checkpoint against file."""
+    put_back: tuple[str, ...] = ()
+    """Layers that are float32 in such a file, since they hurt."""
     noise: str = ""
     """After a failure: how far the checkpoint in float32 is from itself in float64, which tells a wrong graph from a
     net that makes much of rounding."""
@@ -170,6 +175,7 @@ class ParityReport:
             "engine": self.engine,
             "engines": list(self.engines),
             "processor": self.processor,
+            **({"gate": self.gate.to_json(), "put_back": list(self.put_back)} if self.gate else {}),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -195,6 +201,14 @@ class ParityReport:
         rows = ",\n    ".join(_line(row) for row in document.pop("rows"))
         head = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
         return f'{head.removesuffix("}").rstrip()},\n  "rows": [\n    {rows}\n  ]\n}}\n'
+
+
+def judged(report: ParityReport) -> list[str]:
+    """What the gate said of a precision other than fp32, in sentences."""
+    if report.gate is None:
+        return []
+    floats = f"; put back to float32: {', '.join(report.put_back)}" if report.put_back else ""
+    return [f"accuracy of {report.precision}: {report.gate.sentence()}{floats}"]
 
 
 def table(report: ParityReport) -> list[str]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from xfer.export import oracle
 from xfer.export.onnx import FEATURES, TAP
-from xfer.export.parity.limits import limit_of
+from xfer.export.parity.limits import limit_of, margin_of
 from xfer.export.parity.measures import measure
 from xfer.export.parity.reference import Answer
 from xfer.export.parity.report import Row
@@ -20,7 +20,6 @@ from xfer.runtime.card import Card
 from xfer.runtime.decide import decide
 from xfer.runtime.engines import Array, Outputs
 from xfer.runtime.errors import Unusable
-from xfer.runtime.selftest import LIMITS
 
 SILENT = 1e-6
 """A peak below this is taken for this: a window of silence has no peak to be relative to."""
@@ -76,7 +75,7 @@ def model_rows(
     yield place.row("run", 0.0)
     yield from _output_rows(found, expected, place)
     best = np.sort(expected.scores)[::-1]
-    told_apart = len(best) < 2 or best[0] - best[1] > LIMITS.margin
+    told_apart = len(best) < 2 or best[0] - best[1] > margin_of(place.precision)
     top_equal = int(np.argmax(found.scores)) == int(np.argmax(expected.scores))
     yield place.row("top-1", 0.0 if top_equal or not told_apart else 1.0)
     try:
@@ -91,8 +90,8 @@ def decision_row(theirs: tuple[str | None, bool], expected: Outputs, card: Card,
     """A decision, label and known, against that of the checkpoint's scores."""
     ours = decide(expected.scores, card)
     best = np.sort(expected.scores)[::-1]
-    told_apart = len(best) < 2 or best[0] - best[1] > LIMITS.margin
-    at_threshold = card.threshold is not None and abs(ours.score - card.threshold) <= LIMITS.margin
+    told_apart = len(best) < 2 or best[0] - best[1] > margin_of(place.precision)
+    at_threshold = card.threshold is not None and abs(ours.score - card.threshold) <= margin_of(place.precision)
     label, known = theirs
     same = (label == ours.label or not told_apart) and (known == ours.known or at_threshold)
     note = "" if same else f"{label!r} (known: {known}) instead of {ours.label!r} (known: {ours.known})"

@@ -4,28 +4,70 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from xfer.export.precisions.calibration import TAIL
 from xfer.export.precisions.scopes import PRODUCTS, products
 from xfer.runtime.engines import Array
 from xfer.runtime.errors import need_extra
 
+Range = tuple[np.float32, np.float32]
+
+_LOOKED_AT = 100_000
+"""Values of a tensor and window: the tail's edge is then the twentieth largest."""
+
 
 class _Reader:
-    """ONNX Runtime's calibration data reader."""
+    """ONNX Runtime's calibration data reader, of one window: the ranges are told to it, and it only insists on one."""
 
-    def __init__(self, windows: Sequence[Array]) -> None:
-        self._left = iter(windows)
+    def __init__(self, window: Array) -> None:
+        self._left = [window]
 
     def get_next(self) -> dict[str, Array] | None:
-        """The next window, (1, samples), or None at the end."""
-        window = next(self._left, None)
-        return None if window is None else {"audio": window}
+        """The window, (1, samples), or None at the end."""
+        return {"audio": self._left.pop()} if self._left else None
 
 
-def quantize(graph: Any, windows: Sequence[Array], kept: Collection[str] = ()) -> Any:
+def ranges(graph: Any, names: Sequence[str], windows: Sequence[Array]) -> dict[str, Range]:
+    """The smallest and the largest value of each tensor of an onnx.ModelProto, zero among them, over all windows, but
+    for `TAIL` of each window's values. windows: (1, samples) each."""
+    import onnx
+    import onnxruntime
+
+    seen = onnx.ModelProto()
+    seen.CopyFrom(graph)
+    del seen.graph.output[:]
+    seen.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(seen.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    found = dict.fromkeys(names, (np.float32(0), np.float32(0)))
+    for window in windows:
+        for name, values in zip(names, session.run(None, {"audio": window}), strict=True):
+            some = values.ravel()[:: max(1, values.size // _LOOKED_AT)]
+            low, high = np.quantile(some, [TAIL, 1 - TAIL])
+            found[name] = (np.float32(min(found[name][0], low)), np.float32(max(found[name][1], high)))
+    return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without its advice on graphs that are not simplified, which it gives through the root logger: ours are."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
+
+
+def reduce(graph: Any, windows: Sequence[Array], kept: Collection[str] = ()) -> Any:
     """A copy of an onnx.ModelProto with int8 products, but for the nodes named in `kept`.
 
     windows: (1, samples) each. Weights have seven bits: on processors without VNNI two products of eight bits overflow
@@ -39,14 +81,20 @@ def quantize(graph: Any, windows: Sequence[Array], kept: Collection[str] = ()) -
     except ImportError as error:
         raise need_extra("onnxruntime", "cpu") from error
     chosen = [name for name in products(graph) if name not in kept]
-    logging.getLogger().setLevel(max(logging.getLogger().level, logging.WARNING))
-    with tempfile.TemporaryDirectory() as folder:
+    if not chosen:  # to the quantizer an empty list means every node
+        whole = onnx.ModelProto()
+        whole.CopyFrom(graph)
+        return whole
+    layers = [node for node in graph.graph.node if node.name in chosen]
+    tensors = list(dict.fromkeys(name for node in layers for name in (node.input[0], node.output[0])))
+    told = {name: [{"rmin": low, "rmax": high}] for name, (low, high) in ranges(graph, tensors, windows).items()}
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
         plain, done = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
         onnx.save(graph, str(plain))
         quantization.quantize_static(
             str(plain),
             str(done),
-            _Reader(windows),
+            _Reader(windows[0]),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(PRODUCTS),
             nodes_to_quantize=chosen,
@@ -55,6 +103,9 @@ def quantize(graph: Any, windows: Sequence[Array], kept: Collection[str] = ()) -
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             calibrate_method=quantization.CalibrationMethod.MinMax,
+            # What a linear layer gives goes to the head in float32. A convolution needs a quantizer behind it: without
+            # one ONNX Runtime computes it in float32 after all.
+            extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"], "TensorQuantOverrides": told},
         )
         quantized = onnx.load(str(done))
     quantized.producer_name, quantized.producer_version = "xfer", ""

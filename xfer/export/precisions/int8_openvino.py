@@ -8,12 +8,14 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from xfer.export.openvino import converted
+from xfer.export.precisions.calibration import TAIL
 from xfer.export.precisions.scopes import FLOAT_SCOPES, GATES
 from xfer.runtime.engines import Array
 from xfer.runtime.errors import need_extra
 
 
-def quantize(graph: Any, windows: Sequence[Array], kept: Collection[str] = ()) -> Any:
+def reduce(graph: Any, windows: Sequence[Array], kept: Collection[str] = ()) -> Any:
     """An openvino.Model with int8 products, from an onnx.ModelProto, but for the nodes named in `kept`.
 
     windows: (1, samples) each. All weights have half the range, for the reason that `int8_onnx` gives.
@@ -21,10 +23,15 @@ def quantize(graph: Any, windows: Sequence[Array], kept: Collection[str] = ()) -
     """
     try:
         import nncf
-        import openvino
+        from nncf.quantization.range_estimator import (
+            AggregatorType,
+            RangeEstimatorParameters,
+            StatisticsCollectorParameters,
+            StatisticsType,
+        )
     except ImportError as error:
         raise need_extra("nncf", "export") from error
-    model = openvino.Core().read_model(graph.SerializeToString(), b"")
+    model = converted(graph)
     patterns = [f"{re.escape(scope)}.*" for scope in FLOAT_SCOPES] + [f".*{re.escape(GATES)}.*"]
     patterns += [f"{re.escape(name)}(/.*)?" for name in kept]
     nncf.set_log_level(40)
@@ -36,5 +43,12 @@ def quantize(graph: Any, windows: Sequence[Array], kept: Collection[str] = ()) -
             preset=nncf.QuantizationPreset.PERFORMANCE,
             target_device=nncf.TargetDevice.CPU,
             ignored_scope=nncf.IgnoredScope(patterns=patterns, types=["GRUSequence", "GRUCell"], validate=False),
-            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=nncf.OverflowFix.ENABLE,
+                # Its default is the mean of the windows' ranges, which a loud window is beyond.
+                activations_range_estimator_params=RangeEstimatorParameters(
+                    StatisticsCollectorParameters(StatisticsType.QUANTILE, AggregatorType.MIN, None, TAIL),
+                    StatisticsCollectorParameters(StatisticsType.QUANTILE, AggregatorType.MAX, None, TAIL),
+                ),
+            ),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,11 @@ from xfer.runtime.audio import Short
 from xfer.runtime.engines import FORMATS
 from xfer.runtime.errors import FileNotThere
 from xfer.runtime.models import Model, load_model
+
+if TYPE_CHECKING:
+    import torch
+
+    from xfer.train.checkpoint import Checkpoint
 
 Floats = npt.NDArray[np.float32]
 
@@ -86,12 +91,16 @@ def _model(path: Path, device: str, threads: int, allow_cpu: bool) -> Subject:
 
 
 def _checkpoint(path: Path, device: str) -> Subject:
-    import torch
-
     from xfer.train.checkpoint import load
     from xfer.train.training import pick_device
 
-    checkpoint, chosen = load(path), pick_device(device)
+    return subject_of(load(path), pick_device(device))
+
+
+def subject_of(checkpoint: Checkpoint, chosen: torch.device) -> Subject:
+    """A checkpoint that is loaded; its net is moved to the device."""
+    import torch
+
     # On CUDA torch rounds the factors of convolutions to 10 bits by itself; what is compared is compared in float32.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     net = checkpoint.net.to(chosen).eval()

@@ -11,7 +11,7 @@ from xfer.export.inputs import REAL
 from xfer.export.parity.filters import FilterReport
 from xfer.export.parity.limits import STAGES, limit_of, stage_of
 from xfer.export.parity.page.charts import KINDS, bands_chart, errors_chart, kind_of, picture, responses_chart
-from xfer.export.parity.report import ParityReport, Row
+from xfer.export.parity.report import ParityReport, Row, judged
 from xfer.train.data.page.document import style
 from xfer.train.data.page.markup import Child, Markup, element
 
@@ -70,6 +70,7 @@ def _head(report: ParityReport) -> Iterable[Child]:
         ("main engine", report.engine),
         ("also in", ", ".join(report.engines[1:])),
         ("processor", report.processor),
+        *(("accuracy", sentence) for sentence in judged(report)),
         *(("note", note) for note in report.notes),
     ]
     rows = [element("dt", name) + element("dd", value) for name, value in about if value]

@@ -1,0 +1,100 @@
+"""From a float32 graph to one in another precision that passes the gate; what hurts goes back to float32, and is named.
+
+Layers are put back in the order of what each does alone: all but it in float32, how far do the logits move? One, two,
+four and so on at a time, each time asked at the gate again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xfer.export.formats import Form
+from xfer.export.precisions.equalise import SHARES, equalised, first_convolution
+from xfer.export.precisions.gate import Gate
+from xfer.export.precisions.scopes import products
+from xfer.export.precisions.trial import FEW, Trial
+from xfer.runtime.errors import AnswerIsNo
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A graph in its precision; of any but fp32, one that passed the gate."""
+
+    twin: Any
+    """As the form's writer takes it, with every tap."""
+    shipped: Any
+    """Without them."""
+    gate: Gate | None = None
+    put_back: tuple[str, ...] = ()
+    """Layers that hurt and are float32 again."""
+
+
+def reduce(form: Form, twin: Any, trial: Trial, progress: Callable[[str], None]) -> Reduced:
+    """The twin graph, an onnx.ModelProto in float32, in the precision of the form.
+
+    Raises AnswerIsNo where the gate is missed even with half of the layers put back; NotThere for an absent package;
+    Unusable for too few recordings.
+    """
+    reducer = import_module(form.reducer)
+    windows = trial.windows if form.calibrated else []
+    layers = products(twin)
+    if form.calibrated:
+        twin = _evened(form, twin, trial, layers)
+    put_back: tuple[str, ...] = ()
+    ranked = list[str]()
+    while True:
+        progress(f"{form.precision}: {len(layers) - len(put_back)} of {len(layers)} layers")
+        small = reducer.reduce(twin, windows, put_back)
+        shipped = form.shipped(small)
+        gate = trial.gate(shipped)
+        progress(gate.sentence())
+        if gate.passed:
+            return Reduced(small, shipped, gate, put_back)
+        count = max(1, 2 * len(put_back))
+        if 2 * count > len(layers):
+            raise AnswerIsNo(
+                f"{form.precision} loses too much: {gate.sentence()}, "
+                + (f"with {_list(put_back)} put back to float32" if put_back else "and it has no layer to put back")
+            )
+        ranked = ranked or _ranked(form, twin, trial, layers, progress)
+        put_back = tuple(ranked[:count])
+        progress(f"putting back to float32: {_list(put_back)}")
+
+
+def _evened(form: Form, twin: Any, trial: Trial, layers: list[str]) -> Any:
+    """The twin with the first layer's channels made equally loud, in the way in which that layer loses least."""
+    first = first_convolution(twin, layers)
+    if first is None:
+        return twin
+    loudest = trial.loudest(twin, first.input[0])
+    ways = [twin, *(equalised(twin, first.name, loudest, share) for share in SHARES)]
+    plain = trial.logits(form.shipped(twin)).astype(np.float64)
+    moved = [_moved(form, way, trial, layers, first.name, plain) for way in ways]
+    return ways[int(np.argmin(moved))]
+
+
+def _ranked(form: Form, twin: Any, trial: Trial, layers: list[str], progress: Callable[[str], None]) -> list[str]:
+    """The layers, the one that moves the logits most by itself first."""
+    plain = trial.logits(form.shipped(twin)).astype(np.float64)
+    moved = {}
+    for layer in layers:
+        moved[layer] = _moved(form, twin, trial, layers, layer, plain)
+        progress(f"{layer} alone moves the logits by {100 * moved[layer]:.1f} %")
+    return sorted(layers, key=lambda layer: -moved[layer])
+
+
+def _moved(form: Form, twin: Any, trial: Trial, layers: list[str], layer: str, plain: npt.NDArray[np.float64]) -> float:
+    """How far the logits of a few windows move with one layer alone in the precision, as a share of their size."""
+    windows = trial.windows[:FEW] if form.calibrated else []
+    alone = import_module(form.reducer).reduce(twin, windows, [other for other in layers if other != layer])
+    return float(np.linalg.norm(trial.logits(form.shipped(alone)) - plain) / np.linalg.norm(plain))
+
+
+def _list(layers: tuple[str, ...]) -> str:
+    return ", ".join(layers)
