@@ -41,7 +41,7 @@ def _everywhere(limit: float) -> dict[str, float]:
 
 _SMALLER = (
     "Behind the front-end fp16 keeps 11 bits and int8 some 8, so these limits only tell a small error from a wrong "
-    "graph: trained nets stay near 5e-4 in fp16, and in int8 near 0.1 on recordings as they are and 0.3 at -20 dB, where a "
+    "graph: trained nets stay near 5e-4 in fp16, and in int8 near 0.1 on recordings as they are and 0.3 at -20 dB; a "
     "transposed weight is beyond 1. Whether the answers are as good is the gate's to say. "
 )
 
@@ -94,8 +94,8 @@ TABLE = (
         TAP.strip(),
         _ABOVE_ONE,
         {"fp32": LIMITS.embedding, "fp16": 1e-2, "int8": 1.0},
-        f"{_SMALLER}As the embedding, which is made of it: float32 through twenty layers stays near 1e-5, bf16 begins at "
-        "4e-3. "
+        f"{_SMALLER}In fp32 as the embedding, which is made of it: twenty layers of float32 stay near 1e-5, bf16 "
+        "begins at 4e-3. "
         f"Where the checkpoint in float32 is itself farther from float64, {ROUNDINGS} times that: a full-scale square "
         "wave drove one RawNet2's GRU 3e-4 off, and its file 3e-3, while its scores held",
     ),
