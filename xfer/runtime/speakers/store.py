@@ -63,7 +63,7 @@ def read_store(path: Path) -> Store | None:
                 f"{path}, where enrolled people are kept, has schema {schema}, and this xfer knows up to {SCHEMA}: "
                 "upgrade with pip install -U xfer"
             )
-        if schema != SCHEMA:
+        if isinstance(schema, bool) or schema != SCHEMA:
             raise _damaged(path, f"schema is {schema!r}")
         whole, sealed = _unsealed(content, path)
         if not sealed:
