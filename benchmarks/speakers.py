@@ -10,6 +10,7 @@ intervals draw people anew in each.
 from __future__ import annotations
 
 import argparse
+import csv
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -190,39 +191,44 @@ def checks_table(data: Path) -> str:
 
 def voices_table(data: Path, unseen: set[str], model: Model) -> str:
     """How many recordings with two voices are found, and how many with one are suspected."""
-    files = corpora_of(data, unseen)
-    readers = {who: paths for name, some in files.items() if name.startswith("readers") for who, paths in some.items()}
-    sounds = {who: [decode(path) for path in paths] for who, paths in readers.items()}
-    rng = np.random.default_rng(0)
+    readers: dict[str, list[Path]] = {}
+    for name, files in corpora_of(data, unseen).items():
+        readers |= files if name.startswith("readers") else {}
+    digits = defaultdict(list)
+    with open(data / "spoken_digits" / "speakers.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            digits[row["speaker"]].append(data / "spoken_digits" / row["path"])
     lines = [
-        "| seconds | one voice: suspected | kept out | two voices: found | kept out |",
-        "| --- | --- | --- | --- | --- |",
+        "| recordings | seconds | one voice: suspected | kept out | two voices: suspected | kept out |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
-
-    def some(who: str, seconds: float) -> np.ndarray:
-        parts = [sounds[who][k].samples for k in rng.permutation(len(sounds[who]))]
-        return np.concatenate(parts)[: round(seconds * 16_000)]
-
-    for seconds in (8, 12, 20):
-        counts = {False: [0, 0, 0], True: [0, 0, 0]}
-        for who in sounds:
-            for two in (False, True, True):
-                other = str(rng.choice([each for each in sounds if each != who]))
-                joined = (
-                    np.concatenate([some(who, seconds / 2), some(other, seconds / 2)]) if two else some(who, seconds)
-                )
-                if len(joined) < 0.98 * seconds * 16_000:
-                    continue
-                findings = check_voices(examine_samples(joined, 16_000, "", model).recording.embeddings, seconds)
-                counts[two][0] += 1
-                counts[two][1] += bool(findings)
-                counts[two][2] += any(each.grave for each in findings)
-        one, two_ = ([count[1] / count[0], count[2] / count[0]] for count in (counts[False], counts[True]))
-        lines.append(
-            f"| {seconds} | {one[0]:.0%} of {counts[False][0]} | {one[1]:.0%} "
-            f"| {two_[0]:.0%} of {counts[True][0]} | {two_[1]:.0%} |"
-        )
+    for name, files, seconds, times in (*(("readers", readers, k, 1) for k in (8, 12, 20)), ("digits", digits, 14, 10)):
+        found = suspected(files, seconds, times, model)
+        shares = [f"{suspects / count:.0%} of {count} | {out / count:.0%}" for count, suspects, out in found]
+        lines.append(f"| {name} | {seconds} | {shares[0]} | {shares[1]} |")
     return "\n".join(lines)
+
+
+def suspected(files: dict[str, list[Path]], seconds: int, times: int, model: Model) -> list[tuple[int, int, int]]:
+    """Of recordings of one voice and of two: how many there were, were suspected, and kept out."""
+    sounds = {who: [decode(path).samples for path in paths] for who, paths in files.items()}
+    rng = np.random.default_rng(0)
+
+    def some(who: str, share: float) -> np.ndarray:
+        parts = [sounds[who][k] for k in rng.permutation(len(sounds[who]))]
+        return np.concatenate(parts)[: round(share * seconds * 16_000)]
+
+    counts = {False: [0, 0, 0], True: [0, 0, 0]}
+    for who, two in [(each, both) for each in sounds for both in (False, True) for _ in range(times * (1 + both))]:
+        other = str(rng.choice([each for each in sounds if each != who]))
+        joined = np.concatenate([some(who, 0.5), some(other, 0.5)]) if two else some(who, 1.0)
+        if len(joined) < 0.98 * seconds * 16_000:
+            continue
+        findings = check_voices(examine_samples(joined, 16_000, "", model).recording.embeddings, seconds)
+        counts[two][0] += 1
+        counts[two][1] += bool(findings)
+        counts[two][2] += any(each.grave for each in findings)
+    return [tuple(counts[False]), tuple(counts[True])]
 
 
 def put(page: Path | None, name: str, text: str) -> None:

@@ -16,7 +16,7 @@ from xfer.runtime.speakers.scoring import AnyFloats, directions, heard
 
 LEAST_WINDOWS = 4
 """Fewer are not parted in two."""
-TWO_VOICES, MAYBE_TWO = 0.55, 0.66
+TWO_VOICES, MAYBE_TWO = 0.50, 0.62
 """Cosine between the two parts of a recording below which it holds two voices, surely or perhaps."""
 UNLIKE = 0.45
 """Cosine of a recording to the person's others below which it is worth a word."""
