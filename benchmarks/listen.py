@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from xfer.runtime.listening import EACH_WINDOW, Listener
 from xfer.runtime.models import load_model
 from xfer.runtime.selftest import processor_name
 from xfer.runtime.sources import FileSource
-from xfer.runtime.stream import Listener
 
 REPORT = Path("docs/benchmarks.md")
 MARKER = "<!-- listen -->"
@@ -41,7 +41,7 @@ def sound(path: Path, seconds: float, rate: int = 16000) -> Path:
 
 def real_time_factor(model: Path, recording: Path, threads: int) -> tuple[float, int]:
     """Processing time of `xfer.runtime`'s own stream over the length of the recording; and its windows."""
-    listener = Listener(load_model(model, threads=threads))
+    listener = Listener(load_model(model, threads=threads), EACH_WINDOW)
     with closing(FileSource(recording)) as source:
         began = time.perf_counter()
         windows = sum(event.kind == "event" for event in listener.events(source))

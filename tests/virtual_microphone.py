@@ -27,6 +27,26 @@ class VirtualMicrophone:
     """A sink that can be played into, and the environment in which its monitor is the default microphone."""
 
     env: dict[str, str]
+    rate: int = 48_000
+
+    def remove(self) -> None:
+        """Unplug it: the sink goes, and its monitor with it."""
+        listed = self._pactl("list", "short", "modules")
+        number = next(line.split()[0] for line in listed.splitlines() if "module-null-sink" in line)
+        self._pactl("unload-module", number)
+
+    def put_back(self) -> None:
+        """Plug it in again."""
+        self._pactl("load-module", "module-null-sink", "sink_name=virtual", f"rate={self.rate}", "channels=1")
+        self._pactl("set-default-source", "virtual.monitor")
+
+    def suspend(self, yes: bool) -> None:
+        """Let it deliver nothing, while it stays open."""
+        self._pactl("suspend-sink", "virtual", "1" if yes else "0")
+
+    def _pactl(self, *words: str) -> str:
+        run = subprocess.run(["pactl", *words], env=self.env, check=True, timeout=10, capture_output=True, text=True)
+        return run.stdout
 
     def play(self, path: Path) -> None:
         """Play a WAV file into it, to its end."""
@@ -65,7 +85,7 @@ def virtual_microphone(rate: int = 48_000) -> Iterator[VirtualMicrophone]:
     try:
         _wait_for(server, env, folder / "log")
         subprocess.run(["pactl", "set-default-source", "virtual.monitor"], env=env, check=True, timeout=10)
-        yield VirtualMicrophone(env)
+        yield VirtualMicrophone(env, rate)
     finally:
         server.terminate()
         try:

@@ -177,19 +177,20 @@ def piped(words: list[str], content: bytes, cwd: Path) -> subprocess.CompletedPr
     return subprocess.run([*XFER, "listen", *words], input=content, capture_output=True, cwd=cwd, timeout=60)
 
 
-def test_a_file_and_stdin_are_one(call: Call, lab: Path) -> None:
+@pytest.mark.parametrize(("more_words", "least"), [([], 3), (["--windows"], 11), (["--gate", "off", "--early"], 6)])
+def test_a_file_and_stdin_are_one(call: Call, lab: Path, more_words: list[str], least: int) -> None:
     wave = (melody() * 32_767).astype("<i2")
     soundfile.write(lab / "melody.wav", wave, 16_000)
-    file = events_of(call("listen", "--task", "speaker", "melody.wav", "--jsonl")[1])
-    assert len(file) > 10
-    words = ["-", "--task", "speaker", "--jsonl"]
+    words = ["--task", "speaker", "--jsonl", *more_words]
+    file = events_of(call("listen", "melody.wav", *words)[1])
+    assert len(file) >= least
     forms: list[tuple[list[str], bytes]] = [
         ([], wave.tobytes()),
         (["--format", "FLOAT_LE"], (wave / 32_768).astype("<f4").tobytes()),
         (["--format", "S32_LE", "--channels", "2"], np.repeat(wave.astype("<i4") * 65_536, 2).tobytes()),
     ]
     for more, content in forms:
-        run = piped([*words, *more], content, lab)
+        run = piped(["-", *words, *more], content, lab)
         assert run.returncode == 0, run.stderr
         assert events_of(run.stdout.decode()) == file
 
@@ -293,7 +294,7 @@ def test_the_live_view_and_the_lines_above_it(lab: Path) -> None:
     assert "dBFS" in shown
     assert "█" in shown
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
-    assert len(re.findall(r"0:01\.55 - 0:01\.80  middle", plain)) == 1, "a line is lost or doubled"
+    assert len(re.findall(r"0:01\.\d\d - 0:01\.80  middle", plain)) == 1, "a line is lost or doubled"
 
 
 def test_nothing_is_drawn_with_no_color(lab: Path) -> None:

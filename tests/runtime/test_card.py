@@ -25,10 +25,16 @@ def test_a_card_survives_json() -> None:
     assert Card.from_json(card.to_json().encode()) == card
 
 
+def test_thresholds_of_labels_are_written_where_there_are_some() -> None:
+    card = tiny_card(thresholds={"low": 0.5})
+    assert Card.from_json(card.to_json()) == card
+    assert "thresholds" not in json.loads(tiny_card().to_json()), "an xfer from before would refuse it"
+
+
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Card)])
 def test_every_field_is_checked(field: str) -> None:
     document = json.loads(tiny_card().to_json())
-    document[field] = object_of_another_type(document[field])
+    document[field] = object_of_another_type(document.get(field, {}))
     with pytest.raises(Unusable, match=field):
         Card.from_json(json.dumps(document))
 
@@ -41,6 +47,9 @@ def object_of_another_type(value: Any) -> Any:
     ("change", "says"),
     [
         ({"labels": []}, "labels"),
+        ({"thresholds": {"nobody": 0.5}}, "thresholds has 'nobody'"),
+        ({"thresholds": {"low": 1.5}}, "thresholds has 'low'"),
+        ({"thresholds": {"low": "0.5"}}, "thresholds has 'low'"),
         ({"labels": ["a", "a"]}, "labels"),
         ({"labels": ["a", 3]}, "labels"),
         ({"sample_rate": 0}, "sample_rate"),

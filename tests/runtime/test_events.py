@@ -7,7 +7,8 @@ from datetime import datetime
 
 import pytest
 
-from xfer.runtime.events import WRITERS, Event, clock, now
+from xfer.runtime.events import Event, clock, now
+from xfer.runtime.writers import WRITERS
 
 KEYS = [
     *("version", "kind", "source", "time", "start", "end", "task", "model"),
@@ -41,7 +42,9 @@ def test_one_json_object_a_line_with_the_agreed_keys() -> None:
     writer.write(an_event(kind="gap", label=None, known=False, score=None, top=(), latency_ms=None))
     assert all("\n" not in line for line in lines)
     event, gap = map(json.loads, lines)
-    assert list(event) == list(gap) == KEYS
+    assert list(event) == [*KEYS, "state"]
+    assert list(gap) == KEYS
+    assert event["state"] == "ended"
     assert event["label"] == 'a "quoted"\nname'
     assert event["top"][1] == {"label": "b", "score": 0.25}
     assert gap["label"] is gap["score"] is None

@@ -52,7 +52,7 @@ def test_missing_extras_name_what_is_absent(monkeypatch):
         monkeypatch.setattr(inventory, "installed", lambda package: "1.0" if package in here else None)
         return inventory.missing_extras()
 
-    assert only("onnxruntime", "openvino", "sounddevice").keys() == {"train", "export", "tensorboard"}
+    assert only("onnxruntime", "openvino", "sounddevice", "av").keys() == {"train", "export", "tensorboard"}
     assert "nncf" in only("openvino")["export"]
     assert only("onnxruntime-gpu")["mic"] == ("sounddevice",)
     assert "cpu" not in only("onnxruntime-gpu")

@@ -14,8 +14,8 @@ import xfer.runtime
 from tests.runtime.tiny import melody, write_tiny
 
 HEAVY = {"torch", "torchaudio", "librosa", "numba", "scipy", "sklearn", "onnx", "pandas", "matplotlib", "safetensors"}
-ALLOWED = {"numpy", "soundfile", "soxr", "sounddevice", "onnxruntime", "openvino", "xfer"}
-LAZY = {"sounddevice", "onnxruntime", "openvino"}
+ALLOWED = {"numpy", "soundfile", "soxr", "sounddevice", "av", "onnxruntime", "openvino", "xfer"}
+LAZY = {"sounddevice", "av", "onnxruntime", "openvino"}
 FLOOR = Path(xfer.runtime.__file__).parent
 
 

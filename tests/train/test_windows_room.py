@@ -163,7 +163,7 @@ def test_values_that_make_no_windows_are_refused(setting: str, says: str) -> Non
 
 def test_evaluation_places_a_short_clip_as_the_runtime_does() -> None:
     """One sound, once through training's evaluation and once through the stream: the same samples reach the net."""
-    from xfer.runtime.windows import Windower
+    from xfer.runtime.listening.windows import Windower
 
     recipe, data, _ = settle_windows(default_recipe("command", "convnet"), DATA, WAVES)
     grid = grid_of(recipe)

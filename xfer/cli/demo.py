@@ -117,14 +117,15 @@ def _conversation(clips: tuple[Clip, ...], path: Path) -> tuple[list[tuple[float
 
 def _listen(model: Path, recording: Path) -> list[Event]:
     from contextlib import closing
+    from dataclasses import replace
 
+    from xfer.runtime.listening import EACH_WINDOW, Listener
     from xfer.runtime.models import load_model
     from xfer.runtime.sources import FileSource
-    from xfer.runtime.stream import Listener
 
     with closing(FileSource(recording)) as source:
         # No averaging: a turn is hardly longer than two windows.
-        return list(Listener(load_model(model), hop_seconds=1.0, averaged=1).events(source))
+        return list(Listener(load_model(model), replace(EACH_WINDOW, averaged=1), hop_seconds=1.0).events(source))
 
 
 def _voice_of(event: Event, turns: list[tuple[float, float, str]]) -> str | None:

@@ -14,7 +14,7 @@ from xfer.runtime.events import clock
 
 if TYPE_CHECKING:
     from xfer.runtime.events import Event
-    from xfer.runtime.stream import Listener
+    from xfer.runtime.listening import LiveState
 
 _BAR = 30
 _LOWEST_DBFS = -60.0
@@ -25,9 +25,8 @@ _STEPS = "▁▂▃▄▅▆▇█"
 class LiveView:
     """Redraws itself eight times a second; lines that are printed meanwhile scroll above it."""
 
-    def __init__(self, listener: Listener, name: str) -> None:
-        self._listener = listener
-        self._name = name
+    def __init__(self, state: LiveState) -> None:
+        self._state = state
         self._last: Event | None = None
         self._scores: deque[float] = deque(maxlen=_HISTORY)
         self._live = Live(
@@ -47,14 +46,17 @@ class LiveView:
 
     def heard(self, event: Event) -> None:
         """Show this event from now on."""
+        if event.kind == "health":
+            return
         self._last = event
         self._scores.append(event.score or 0.0)
 
     def _draw(self) -> Group:
-        level = self._listener.level_dbfs
+        level = self._state.level_dbfs
         filled = round(_BAR * (min(max(level, _LOWEST_DBFS), 0.0) - _LOWEST_DBFS) / -_LOWEST_DBFS)
         loud = Text("█" * filled, style="red" if level > -1 else "green") + Text("░" * (_BAR - filled), style="dim")
-        head = Text.assemble((clock(self._listener.seconds), "bold"), f"  {self._name}  ", loud, f" {level:6.1f} dBFS")
+        when = (clock(self._state.seconds), "bold")
+        head = Text.assemble(when, f"  {self._state.source}  ", loud, f" {level:6.1f} dBFS")
         return Group(head, self._answer())
 
     def _answer(self) -> Text:

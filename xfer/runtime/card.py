@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from xfer.runtime.errors import Unusable, nearest
+from xfer.runtime.strict_json import read_json, shown
 
 if TYPE_CHECKING:  # a card is read without what decodes sound
     from xfer.runtime.audio import Short
 
-SCHEMA = 2
-"""Raised when an older xfer could no longer understand a card. 1: golden outputs in the card, no seal."""
+SCHEMA = 3
+"""Raised when an older xfer could no longer understand a card. 1: golden outputs in the card, no seal. 2: no field
+`calibration`. What a card of this schema is, for other programs: card.schema.json beside this file."""
 
 SEALED_SINCE = 2
 """From this schema on a model file without its seal is a damaged one."""
@@ -27,6 +30,8 @@ LARGEST_CARD = 16_000_000
 """Characters. A card is some kilobytes; what is larger is no card."""
 
 _LONGEST_WINDOW_SECONDS = 600
+
+_NO_NAME = re.compile("[\t\n\r]")
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,18 @@ class Card:
     """ONNX operator set, where there is one."""
     threshold: float | None = None
     """A best score below this is called unknown; None: nothing is."""
+    thresholds: dict[str, float] = field(default_factory=dict)
+    """Thresholds of single labels, in place of that of all."""
     threshold_origin: str = "uncalibrated"
-    """How the threshold was found."""
+    """How the threshold was found, in a sentence; where there is none, it begins with `uncalibrated`."""
+    calibration: dict[str, Any] = field(default_factory=dict)
+    """The same in numbers: target, clips of each source and how many were taken for a label, validation clips."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """As trained: clip and window accuracy, numbers of clips."""
     data: dict[str, Any] = field(default_factory=dict)
     """What it was trained on: name, layout, synthetic, classes, clips, hours, attribution, licence."""
     provenance: dict[str, Any] = field(default_factory=dict)
-    """Checkpoint's SHA-256, run, when, versions."""
+    """SHA-256 of checkpoint, data and code, git commit, run, when, versions."""
     licence: str = ""
     """Of the weights."""
     parity: dict[str, Any] = field(default_factory=dict)
@@ -96,7 +105,10 @@ class Card:
 
     def to_json(self) -> str:
         """One JSON document; `from_json` gives an equal card. Raises ValueError for NaN or infinite numbers in it."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, allow_nan=False)
+        fields = dataclasses.asdict(self)
+        if not self.thresholds:  # unknown to readers before it, who need not refuse a card for nothing
+            del fields["thresholds"]
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | bytes, where: object = "the card") -> Card:
@@ -104,7 +116,7 @@ class Card:
         if len(text) > LARGEST_CARD:
             raise Unusable(f"{where}: its card has {len(text):,} characters, which no card has: export the model again")
         try:
-            document = json.loads(text, parse_constant=_refuse_constant)
+            document = read_json(text)
         except (ValueError, RecursionError) as error:
             raise Unusable(f"{where}: its card is no JSON ({error}): export the model again") from error
         return _checked(document, where)
@@ -121,11 +133,11 @@ def _checked(document: Any, where: object) -> Card:
             "upgrade with pip install -U xfer"
         )
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise _wrong(where, f"schema is {schema!r}, not 1 to {SCHEMA}")
+        raise _wrong(where, f"schema is {shown(schema)}, not 1 to {SCHEMA}")
     fields = {f.name: f for f in dataclasses.fields(Card)}
     for key in document:
         if key not in fields:
-            raise _wrong(where, f"unknown field {key!r}, {nearest(key, fields)}")
+            raise _wrong(where, f"unknown field {shown(key)}, {nearest(key, fields)}")
     values: dict[str, Any] = {}
     for name, entry in fields.items():
         if name in document:
@@ -154,7 +166,7 @@ def _typed(name: str, kind: str, value: Any, where: object) -> Any:
         return tuple(value)
     if kind.startswith("tuple[dict") and isinstance(value, list) and all(isinstance(v, dict) for v in value):
         return tuple(value)
-    raise _wrong(where, f"{name!r} is {_short(value)}, not of type {kind}")
+    raise _wrong(where, f"{name!r} is {shown(value)}, not of type {kind}")
 
 
 def _out_of_range(card: Card) -> list[str]:
@@ -169,27 +181,25 @@ def _out_of_range(card: Card) -> list[str]:
     if card.hop < 1:
         wrong.append(f"hop is {card.hop} samples")
     if card.short not in ("tile", "place"):
-        wrong.append(f"short is {_short(card.short)}, not tile or place")
+        wrong.append(f"short is {shown(card.short)}, not tile or place")
     if card.embedding_size < 1:
         wrong.append(f"embedding_size is {card.embedding_size}")
     if card.threshold is not None and not (math.isfinite(card.threshold) and 0 <= card.threshold <= 1):
         wrong.append(f"threshold is {card.threshold}")
+    for label, value in card.thresholds.items():
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+        if label not in card.labels or not fits:
+            wrong.append(f"thresholds has {shown(label)}: {shown(value)}")
     if not card.task or not card.name:
         wrong.append("name or task is empty")
+    for name in (card.name, card.task, card.net, *card.labels):
+        if _NO_NAME.search(name):
+            wrong.append(f"{shown(name)} is a name of several lines")
     return wrong
 
 
 def _wrong(where: object, what: str) -> Unusable:
     return Unusable(f"{where}: its card cannot be used, {what}: export the model again")
-
-
-def _refuse_constant(word: str) -> float:
-    raise ValueError(f"{word} is not allowed")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def describe_metrics(metrics: Mapping[str, Any]) -> str:
@@ -207,3 +217,14 @@ def describe_parity(parity: Mapping[str, Any]) -> str:
     """The one number of a card's parity that a list shows: the largest difference of a score."""
     value = parity.get("scores")
     return f"scores within {value:.0e}" if isinstance(value, (int, float)) else ""
+
+
+def describe_threshold(card: Card) -> str:
+    """What a card calls unknown: `below 0.8123`, or that its threshold is uncalibrated and why."""
+    return card.threshold_origin if card.threshold is None else f"below {digits(card.threshold)}"
+
+
+def digits(threshold: float) -> str:
+    """A threshold with four decimals, or so many that it differs from 1 as a sure net's does."""
+    near = 1.0 - threshold
+    return f"{threshold:.{max(4, 2 - math.floor(math.log10(near))) if near > 0 else 4}f}"

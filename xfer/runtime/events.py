@@ -1,13 +1,13 @@
-"""What `listen` says: one event a window, or a gap. Writers turn events into lines; each is registered by its name."""
+"""What `listen` says: an event, a gap, its health."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 VERSION = 1
 """Of the JSON lines; raised when a key changes its meaning."""
@@ -43,10 +43,16 @@ class Event:
     """Samples lost so far, at the source's rate."""
     time: str = ""
     """Wall clock, ISO 8601 with its offset."""
+    state: str = "ended"
+    """Of an event: `ended`, or `began`: its end and score are those so far."""
+    health: Mapping[str, Any] | None = None
+    """Of `health`: what `LiveState.document` says."""
 
     def document(self) -> dict[str, Any]:
         """The keys of CLI.md, ready for JSON."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        state, health = values.pop("state"), values.pop("health")
+        more = {"state": state} if self.kind == "event" else {} if health is None else {"health": dict(health)}
         return {
             "version": VERSION,
             "kind": values.pop("kind"),
@@ -54,6 +60,7 @@ class Event:
             "time": values.pop("time"),
             **values,
             "top": [{"label": label, "score": score} for label, score in self.top],
+            **more,
         }
 
     def to_json(self) -> str:
@@ -63,6 +70,8 @@ class Event:
     def to_text(self) -> str:
         """One line for people."""
         stretch = f"{self.source}  {clock(self.start)} - {clock(self.end)}"
+        if self.health is not None:
+            return f"{stretch}  (health: {self.health['state']}: {self.health['text']})"
         if self.label is None or self.score is None:
             return f"{stretch}  ({self.kind}: no usable sound)"
         shown = self.label if self.known else f"unknown (nearest: {self.label})"
@@ -79,41 +88,3 @@ def clock(seconds: float) -> str:
 def now() -> str:
     """The wall clock, ISO 8601 to the millisecond, with its offset."""
     return datetime.now(UTC).astimezone().isoformat(timespec="milliseconds")
-
-
-class Writer(Protocol):
-    """Takes events as they come."""
-
-    def write(self, event: Event) -> None:
-        """Take one event."""
-        ...
-
-
-Put = Callable[[str], None]
-"""Where a writer of lines puts them."""
-
-
-class JsonLines:
-    """One JSON object a line."""
-
-    def __init__(self, put: Put) -> None:
-        self._put = put
-
-    def write(self, event: Event) -> None:
-        """Put the event's JSON."""
-        self._put(event.to_json())
-
-
-class PlainText:
-    """One line for people an event."""
-
-    def __init__(self, put: Put) -> None:
-        self._put = put
-
-    def write(self, event: Event) -> None:
-        """Put the event's text."""
-        self._put(event.to_text())
-
-
-WRITERS: dict[str, Callable[[Put], Writer]] = {"jsonl": JsonLines, "text": PlainText}
-"""A new writer of lines is one class and one line here."""

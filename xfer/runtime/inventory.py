@@ -20,6 +20,7 @@ EXTRAS = {
     "gpu": ("onnxruntime-gpu",),
     "openvino": ("openvino",),
     "mic": ("sounddevice",),
+    "media": ("av",),
     "train": (
         "torch",
         "torchaudio",
@@ -141,7 +142,7 @@ def tiny_model() -> bytes:
 
 def microphones_here() -> tuple[list[dict[str, Any]], str]:
     """Every microphone as plain values, and why there is none to list."""
-    from xfer.runtime.microphone import microphones
+    from xfer.runtime.sources.portaudio import microphones
 
     try:
         found = microphones()

@@ -15,9 +15,9 @@ from tests.recordings import recordings
 from tests.runtime.tiny import RATE, TONES, tone, write_tiny
 from xfer.cli.app import main
 from xfer.runtime.errors import Unusable
+from xfer.runtime.listening import EACH_WINDOW, Listener
 from xfer.runtime.models import Model, shipped_models
 from xfer.runtime.sources import FileSource
-from xfer.runtime.stream import Listener
 from xfer.train.data.open import read_data
 from xfer.train.data.waves import Waves
 from xfer.train.evaluation import Subject, open_subject
@@ -93,7 +93,7 @@ def test_it_is_what_listening_to_the_same_scene_as_a_file_gives(tones: Path, tmp
     told = listened(tones, subject, model, Terms(1.0, 10.0, seed=3))
     source = SceneSource(told.scene, WAVES)
     soundfile.write(tmp_path / "scene.wav", source.samples(0, told.scene.total), RATE, subtype="FLOAT")
-    events = list(Listener(model).events(FileSource(tmp_path / "scene.wav")))
+    events = list(Listener(model, EACH_WINDOW).events(FileSource(tmp_path / "scene.wav")))
     outcomes, alarms = match(events, truth_of(told.scene), told.window_seconds)
     hours = told.scene.seconds / 3600
     for each in told.curve[::10]:

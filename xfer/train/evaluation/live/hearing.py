@@ -10,8 +10,8 @@ from typing import Any
 
 from xfer.runtime.errors import Unusable, nearest
 from xfer.runtime.events import Event
+from xfer.runtime.listening import AVERAGED_WINDOWS, EACH_WINDOW, Listener
 from xfer.runtime.models import Model
-from xfer.runtime.stream import AVERAGED_WINDOWS, Listener
 from xfer.train.data.clips import Clip, DataSet
 from xfer.train.data.recipe import DataRecipe
 from xfer.train.data.room import own_class, stretches
@@ -145,8 +145,8 @@ def hear(
             f"{data.name} has no clip with a label that {subject.path.name} knows ({label!r}: "
             f"{nearest(label, subject.labels)}): live, nothing could be right"
         )
-    listener = Listener(model)
-    window, hop = card.window_seconds, listener.hop / card.sample_rate
+    listener = Listener(model, EACH_WINDOW)
+    window, hop = card.window_seconds, listener.hops[0] / card.sample_rate
     # A clip's last trace: the mean over some windows, of which the oldest just touches it.
     tolerance = max(window, (AVERAGED_WINDOWS - 1) * hop)
     terms = replace(terms, apart_seconds=max(terms.apart_seconds, window + tolerance))

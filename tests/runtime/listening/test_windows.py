@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xfer.runtime.audio import Short, fill, place, tile, window_starts
-from xfer.runtime.windows import Window, Windower
+from xfer.runtime.listening.windows import Window, Windower
 
 
 def cut(samples: np.ndarray, window: int, hop: int, sizes: list[int], short: Short = "tile") -> list[Window]:
