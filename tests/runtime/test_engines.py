@@ -28,7 +28,7 @@ from tests.runtime.tiny import (
     write_tiny,
     write_tiny_openvino,
 )
-from xfer.runtime.engines import FORMATS, Outputs, check_outputs, open_engine, read_card
+from xfer.runtime.engines import FORMATS, Outputs, able, check_outputs, open_engine, read_card
 from xfer.runtime.engines.packages import MEND_ONNXRUNTIME, refuse_double_onnxruntime
 from xfer.runtime.errors import FileNotThere, NotThere, Unusable
 
@@ -101,6 +101,34 @@ def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_openvino_runs_on_no_other_device(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="cpu"):
         open_engine(write_tiny_openvino(tmp_path / "a.openvino"), device="cuda")
+
+
+def test_bf16_is_computed_in_bf16_or_not_at_all(tmp_path: Path) -> None:
+    """OpenVINO takes the wish without a word on a processor that cannot, and computes in f32."""
+    openvino = pytest.importorskip("openvino")
+    path = write_tiny_openvino(tmp_path / "a.openvino")
+    window = tone(1500, WINDOW / RATE)[None]
+    plain = open_engine(path)
+    assert plain.description.endswith("f32")
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        rough = open_engine(path, bf16=True)
+        assert rough.description.endswith("bf16")
+        off = float(np.abs(rough.run(window).logits - plain.run(window).logits).max())
+        assert 1e-6 < off < 0.1
+    else:
+        with pytest.raises(NotThere, match="no units for bf16"):
+            open_engine(path, bf16=True)
+    onnx = write_tiny(tmp_path / "a.onnx")
+    with pytest.raises(Unusable, match="ONNX Runtime does not compute"):
+        open_engine(onnx, bf16=True, engine="onnxruntime")
+
+
+def test_int8_is_opened_by_its_own_engine_only(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "a.int8.onnx", tiny_card(precision="int8"))
+    assert [kind.name for kind in able(path)] == ["onnxruntime"]
+    assert [kind.name for kind in able(write_tiny(tmp_path / "a.onnx"))] == ["onnxruntime", "openvino"]
+    with pytest.raises(Unusable, match="onnxruntime"):
+        open_engine(path, engine="openvino")
 
 
 class Trap:

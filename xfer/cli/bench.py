@@ -40,6 +40,7 @@ def bench(
     engine: Annotated[str, typer.Option(help="Only this: onnxruntime or openvino. Default: all that are here.")] = "",
     seconds: Annotated[float, typer.Option(min=0.1, max=100, help="So long is latency measured, each way.")] = 3.0,
     allow_cpu: Annotated[bool, typer.Option("--allow-cpu", help="Take the CPU where the device is not there.")] = False,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Float32 files as OpenVINO computes them in bfloat16.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but warnings on stderr.")] = False,
 ) -> int:
@@ -53,7 +54,7 @@ def bench(
     processor = processor_name()
     say(f"on {processor}; leave the machine alone meanwhile: what else runs is measured too")
     rows = []
-    for row in run_bench(models, engine, device, threads, seconds, allow_cpu):
+    for row in run_bench(models, engine, device, threads, seconds, allow_cpu, bf16):
         say(f"{row.path.name}  {row.setting.words}: {_in_short(row)}")
         for note in row.measured.notes if row.measured else ():
             warn(note)

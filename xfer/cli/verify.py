@@ -22,6 +22,7 @@ def verify(
     threads: Annotated[int, typer.Option(min=0, help="Only so many threads. Default: one, and all.")] = 0,
     engine: Annotated[str, typer.Option(help="Only this: onnxruntime or openvino. Default: all that are here.")] = "",
     allow_cpu: Annotated[bool, typer.Option("--allow-cpu", help="Take the CPU where the device is not there.")] = False,
+    bf16: Annotated[bool, typer.Option("--bf16", help="A float32 file as OpenVINO computes it in bfloat16.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Nothing but warnings on stderr.")] = False,
 ) -> int:
@@ -34,7 +35,7 @@ def verify(
     talk.quiet = quiet
     path = model_path(model)
     reports = []
-    for report in verify_with(path, settings_for(path, engine, device, threads, allow_cpu)):
+    for report in verify_with(path, settings_for(path, engine, device, threads, allow_cpu, bf16)):
         for note in report.notes:
             warn(note)
         if not as_json:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from xfer.runtime.engines import ENGINES, engine_for, format_of
+from xfer.runtime.engines import ENGINES, able, engine_for
 from xfer.runtime.errors import need_extra
 from xfer.runtime.processor import all_threads
 
@@ -21,31 +21,35 @@ class Setting:
     threads: int
     """On the CPU; elsewhere it says nothing."""
     allow_cpu: bool = False
+    bf16: bool = False
+    """Compute a float32 file in bfloat16."""
 
     @property
     def words(self) -> str:
         """`OpenVINO on CPU, 2 threads`."""
         title = ENGINES[self.engine].title
+        how = ", bf16" if self.bf16 else ""
         if self.device not in ("cpu", "auto"):
-            return f"{title} on {self.device.upper()}"
-        return f"{title} on CPU, {self.threads} thread{'s' * (self.threads > 1)}"
+            return f"{title} on {self.device.upper()}{how}"
+        return f"{title} on CPU, {self.threads} thread{'s' * (self.threads > 1)}{how}"
 
 
 def settings_for(
-    path: Path, engine: str = "", device: str = "", threads: int = 0, allow_cpu: bool = False
+    path: Path, engine: str = "", device: str = "", threads: int = 0, allow_cpu: bool = False, bf16: bool = False
 ) -> list[Setting]:
     """Every way to run a model file here, its own engine first; what is told narrows it.
 
     Engines: all that are installed. Devices: those on which a tiny model really ran. Threads: one, and all.
+    `bf16`: only in bfloat16, which OpenVINO alone can.
     Raises FileNotThere, Unusable for an engine that cannot open it, NotThere where none is installed.
     """
-    if engine:
-        names = [engine_for(path, engine).name]
+    if engine or bf16:
+        names = [engine_for(path, engine or "openvino").name]
     else:
-        names = [name for name in format_of(path).engines if ENGINES[name].here]
+        kinds = able(path)
+        names = [kind.name for kind in kinds if kind.here]
         if not names:
-            first = ENGINES[format_of(path).engines[0]]
-            raise need_extra(first.name, first.extra)
+            raise need_extra(kinds[0].name, kinds[0].extra)
     if device:
         names = [name for name in names if device.partition(":")[0] in _words(name)] or names[:1]
     counts = [threads] if threads else sorted({1, all_threads()})
@@ -53,7 +57,7 @@ def settings_for(
     for name in names:
         for word in [device] if device else devices_here(name):
             on_cpu = word in ("cpu", "auto")
-            found += [Setting(name, word, count, allow_cpu) for count in (counts if on_cpu else counts[:1])]
+            found += [Setting(name, word, count, allow_cpu, bf16) for count in (counts if on_cpu else counts[:1])]
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import xfer
 from xfer.runtime import verdicts
 from xfer.runtime.card import Card
-from xfer.runtime.engines import ENGINES, FORMATS, Array, Engine, Outputs, open_engine, read_card
+from xfer.runtime.engines import FORMATS, Array, Engine, Outputs, able, open_engine, read_card
 from xfer.runtime.errors import NotThere, Unusable, XferError, nearest
 from xfer.runtime.home import home
 from xfer.runtime.processor import processor_name
@@ -28,6 +28,8 @@ class Model:
     card: Card
     engine: Engine
     path: Path
+    bf16: bool = False
+    """Is a float32 file computed in bfloat16?"""
 
     def run(self, windows: Array) -> Outputs:
         """Windows, float32 (n, window), to outputs."""
@@ -128,7 +130,7 @@ def _by_verdict(path: Path, card: Card) -> Path:
         return path
     for other, found in other_forms(path, card).items():
         form = (found.format, found.precision) == (verdict.format, verdict.precision)
-        if form and any(ENGINES[name].here for name in FORMATS[found.format].engines):
+        if form and any(kind.here for kind in able(other)):
             return other
     return path
 
@@ -148,12 +150,18 @@ def other_forms(path: Path, card: Card) -> dict[Path, Card]:
 
 
 def load_model(
-    path: str | Path, threads: int = 1, device: str = "auto", *, allow_cpu: bool = False, engine: str = ""
+    path: str | Path,
+    threads: int = 1,
+    device: str = "auto",
+    *,
+    allow_cpu: bool = False,
+    engine: str = "",
+    bf16: bool = False,
 ) -> Model:
     """Load a model file. Raises FileNotThere, Unusable (broken or foreign), NotThere (package, device)."""
     path = model_path(path)
-    opened = open_engine(path, threads, device, allow_cpu=allow_cpu, engine=engine)
-    return Model(opened.card, opened, path)
+    opened = open_engine(path, threads, device, allow_cpu=allow_cpu, engine=engine, bf16=bf16)
+    return Model(opened.card, opened, path, bf16)
 
 
 def model_path(path: str | Path) -> Path:

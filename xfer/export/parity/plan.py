@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xfer.export.inputs import REAL
-from xfer.runtime.engines import ENGINES, Engine, format_of, open_engine
+from xfer.runtime.engines import Engine, able, open_engine
 
 BATCHES = (1, 2, 7)
 """Alone; the batch that the graph was traced with; a batch that nothing in the graph has as its size."""
@@ -49,11 +49,11 @@ class Way:
 
 def ways_of(model: Path, twin: Path) -> tuple[list[Way], list[str]]:
     """How these files can run on the CPU here, the main way first, and sentences about engines that are not here."""
-    able = [ENGINES[name] for name in format_of(model).engines]
-    here = [kind for kind in able if kind.here]
+    kinds = able(model)
+    here = [kind for kind in kinds if kind.here]
     missing = [
         f"{kind.title}, which can run this file too, is not installed here: it was not compared"
-        for kind in able
+        for kind in kinds
         if not kind.here
     ]
     return [

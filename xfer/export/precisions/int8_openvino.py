@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import re
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ def reduce(graph: Any, windows: Sequence[Array], kept: Collection[str] = ()) -> 
     windows: (1, samples) each. All weights have half the range, for the reason that `int8_onnx` gives.
     Raises NotThere where openvino or nncf is not installed.
     """
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # nncf makes it say that there is no CUDA
     try:
         import nncf
         from nncf.quantization.range_estimator import (

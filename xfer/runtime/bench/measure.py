@@ -63,7 +63,9 @@ def measure(path: Path, setting: Setting, seconds: float, spawned: float) -> Mea
     Raises what `load_model` and `verify` raise.
     """
     began = time.monotonic()
-    model = load_model(path, setting.threads, setting.device, allow_cpu=setting.allow_cpu, engine=setting.engine)
+    model = load_model(
+        path, setting.threads, setting.device, allow_cpu=setting.allow_cpu, engine=setting.engine, bf16=setting.bf16
+    )
     load_seconds = time.monotonic() - began
     card = model.card
     window = formula_inputs(card.window, card.sample_rate)[INPUT][None, :]

@@ -68,6 +68,7 @@ def bench(
     threads: int = 0,
     seconds: float = 3.0,
     allow_cpu: bool = False,
+    bf16: bool = False,
 ) -> Iterator[Row]:
     """Measure model files one way after another, each as it is done.
 
@@ -77,7 +78,7 @@ def bench(
     work = []
     for each in paths:
         path = model_path(each)
-        work.append((path, check_whole(path), settings_for(path, engine, device, threads, allow_cpu)))
+        work.append((path, check_whole(path), settings_for(path, engine, device, threads, allow_cpu, bf16)))
     for path, card, settings in work:
         size = Found(path, card).size
         for setting in settings:

@@ -38,6 +38,8 @@ _CPU = DEVICES["cpu"]
 
 def open_engine(path: Path, card: Card, wish: Wish) -> OnnxRuntimeEngine:
     """Load an ONNX file. Raises Unusable for a broken file, NotThere for an absent package or provider."""
+    if wish.bf16:
+        raise Unusable("ONNX Runtime does not compute a float32 file in bf16: take OpenVINO (--engine openvino)")
     refuse_double_onnxruntime()
     try:
         import onnxruntime

@@ -1,7 +1,7 @@
 """OpenVINO: the engine of `<name>.openvino/` folders (model.xml, model.bin, card.json); it also opens `.onnx` files.
 
 f32 is forced: on processors with bf16 or AMX, and on every GPU, OpenVINO would otherwise compute in less, and scores
-would move by percents.
+would move by percents. bf16 is there for who asks for it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from xfer.runtime.errors import NotThere, Unusable, need_extra
 DEVICES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
 """A device's word to OpenVINO's; `gpu:N` where there are several. `auto` is the CPU, which parity was measured on."""
 
+_IN_BF16 = (
+    "bf16 keeps 8 bits of each number, of the front-end's too: xfer verify --bf16 tells whether that is near enough"
+)
 _IN_FP16 = "an NPU computes in fp16: xfer verify tells whether that is near enough"
 
 
@@ -54,10 +57,16 @@ class OpenVinoEngine:
         except RuntimeError as error:  # what OpenVINO raises for everything
             raise Unusable(f"{path} cannot be loaded by OpenVINO ({_reason(error)}): export it again") from error
         notes = [f"{missing or refused}: this runs on the CPU"] if missing or refused else []
-        self.notes: tuple[str, ...] = (*notes, *([_IN_FP16] if wanted.startswith("NPU") else []))
+        self.notes: tuple[str, ...] = (
+            *notes,
+            *([_IN_FP16] if wanted.startswith("NPU") else [_IN_BF16] if wish.bf16 else []),
+        )
+        used = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string()) if wish.bf16 else "f32"
+        if wish.bf16 and used != "bf16":
+            raise NotThere(f"{wanted} computes this in {used}, not in bf16: leave bf16 out")
         version = openvino.__version__.partition("-")[0]
         where = f"CPU, {wish.threads} thread{'s' * (wish.threads > 1)}" if wanted == "CPU" else wanted
-        self.description = f"OpenVINO {version} on {where}, {'f16' if wanted.startswith('NPU') else 'f32'}"
+        self.description = f"OpenVINO {version} on {where}, {'f16' if wanted.startswith('NPU') else used}"
 
     def run(self, windows: Array) -> Outputs:
         """Windows, float32 (n, window), to outputs. Raises Unusable where the graph is not what the card says."""
@@ -85,7 +94,11 @@ def _missing(core: Any, wanted: str) -> str:
 def _compiled(core: Any, model: Any, wanted: str, wish: Wish) -> tuple[Any, str, str]:
     """The compiled model, the device that really runs it, and why that is not the one that was asked for."""
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-    if not wanted.startswith("NPU"):
+    if wish.bf16:
+        if "BF16" not in core.get_property(wanted, "OPTIMIZATION_CAPABILITIES"):
+            raise NotThere(f"{core.get_property(wanted, 'FULL_DEVICE_NAME')} has no units for bf16: leave bf16 out")
+        settings["INFERENCE_PRECISION_HINT"] = "bf16"
+    elif not wanted.startswith("NPU"):
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     # Not pinned: OpenVINO would put the one thread of every listener on the same core, and leave it there.
     on_cpu = settings | {"INFERENCE_NUM_THREADS": wish.threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}

@@ -12,6 +12,7 @@ from typing import Any
 from xfer.runtime.card import LARGEST_CARD, SEALED_SINCE, Card
 from xfer.runtime.errors import Unusable
 from xfer.runtime.sealing import damaged, digest_of, sealed_json, unsealed_json
+from xfer.runtime.strict_json import read_json
 
 PARTS = ("model.xml", "model.bin", "card.json")
 GOLDEN = "golden.json"
@@ -85,10 +86,10 @@ def _card(path: Path) -> tuple[Card, dict[str, Any], bool]:
     content, sealed = unsealed_json(file.read_bytes(), file)
     files: Any = {}
     try:
-        document = json.loads(content)
+        document = read_json(content)
         if isinstance(document, dict) and "files" in document:
             files = document.pop("files")
             content = json.dumps(document).encode()
-    except (ValueError, RecursionError):  # no JSON: the card itself says so
+    except (ValueError, RecursionError):  # no JSON that can be used: the card itself says so
         pass
     return Card.from_json(content, file), files if isinstance(files, dict) else {}, sealed

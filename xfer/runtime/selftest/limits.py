@@ -30,6 +30,8 @@ _BY_PRECISION = {
     # same small numbers in another order: by 2**-11 a value in fp16, by a step of a quantizer, 2**-8, in int8. The
     # front-end stays in float32 in both.
     "fp16": Limits(scores=5e-3, logits=5e-3, embedding=5e-3, margin=1e-2),
+    # A file in float32 that OpenVINO computes in bf16, the front-end too: 8 bits of each number.
+    "bf16": Limits(frontend=2e-2, scores=5e-2, logits=5e-2, embedding=5e-2, margin=1e-1),
     "int8": Limits(scores=5e-2, logits=5e-2, embedding=5e-2, margin=1e-1),
 }
 

@@ -113,7 +113,7 @@ def verify(model: Model, golden: Golden | None = None) -> VerifyReport:
     Raises Unusable where the file stores none, or they are damaged.
     """
     golden = golden or golden_of(model.path, model.card)
-    limits = limits_of(model.card.precision)
+    limits = limits_of("bf16" if model.bf16 else model.card.precision)
     rows = []
     for clip in golden.clips:
         found = answer(model, clip.samples[None, :])
@@ -134,7 +134,12 @@ def verify_with(path: Path, settings: Sequence[Setting]) -> Iterator[VerifyRepor
     for setting in settings:
         try:
             model = load_model(
-                path, setting.threads, setting.device, allow_cpu=setting.allow_cpu, engine=setting.engine
+                path,
+                setting.threads,
+                setting.device,
+                allow_cpu=setting.allow_cpu,
+                engine=setting.engine,
+                bf16=setting.bf16,
             )
             golden = golden or golden_of(model.path, model.card)
             report = verify(model, golden)
