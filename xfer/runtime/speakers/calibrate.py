@@ -23,6 +23,8 @@ LEAST_VOICES = 5
 """Of fewer people no interval is given: to draw 3 people anew says nothing about a fourth."""
 PROVISIONAL_SHARE = 0.10
 """Without a calibration, so many of the enrolled people's own decisions are given up."""
+_ROUNDING = 1e-6
+"""Windows that are all alike are as near to each other as float32 lets them."""
 GUESS = 0.7
 """Threshold where recordings are so short that nothing can be left out."""
 
@@ -168,7 +170,8 @@ def provisional(people: Sequence[Person], overlap: int = 1, averaged: int = AVER
     scores, weights = np.array(sorted(shares)).T
     place = int(np.searchsorted(np.cumsum(weights) / weights.sum(), PROVISIONAL_SHARE))
     how = "other recordings" if sessions else "other moments of the same recording, which is easier than another day"
-    return float(scores[place]), f"provisional: {1 - PROVISIONAL_SHARE:.0%} of their own decisions pass, against {how}"
+    edge = float(scores[place]) - _ROUNDING
+    return edge, f"provisional: {1 - PROVISIONAL_SHARE:.0%} of their own decisions pass, against {how}"
 
 
 def _left_out(person: Person, averaged: int) -> Floats | None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xfer.runtime.decide import Decision
 from xfer.runtime.errors import Unusable
 
 Floats = npt.NDArray[np.float64]
@@ -37,11 +36,6 @@ class Match:
     """How much further the second is, 0 to 2; None where one person alone is enrolled."""
     top: tuple[tuple[str, float], ...]
     """Everybody with their cosine, nearest first."""
-
-    @property
-    def decision(self) -> Decision:
-        """As every other model decides."""
-        return Decision(self.label, self.known, self.score, self.top)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from xfer.runtime.speakers.store import folder, locked, path_of, read_store, wri
 TASK = "speaker"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Enrolled:
     """The people who are enrolled with a model that is loaded: who decides in the place of its own labels."""
 
@@ -30,21 +30,19 @@ class Enrolled:
     path: Path
     notes: tuple[str, ...]
     """What a listener should know: an uncalibrated threshold, one that is older than the people."""
-
-    @property
-    def words(self) -> str:
-        """Whom it can name, and from what on."""
-        names = ", ".join(self.gallery.names)
-        return f"the enrolled people ({names}) from a cosine of {self.gallery.threshold:.3f} on, or nobody"
+    words: str
+    """Whom it can name, and from what on."""
 
     def decide(self, heard: Outputs) -> Decision:
         """Who speaks in the last windows together: their outputs, (n, ...) each."""
-        return self.gallery.match(heard.embedding).decision
+        found = self.gallery.match(heard.embedding)
+        return Decision(found.label, found.known, found.score, found.top, self.gallery.threshold)
 
 
-def enrolled_with(model: Model) -> Enrolled | None:
+def enrolled_with(model: Model, threshold: float | None = None) -> Enrolled | None:
     """Who is enrolled with this model, whichever of its forms it is; None: nobody, or it is for another task.
 
+    threshold: a cosine, in place of what was calibrated or found.
     Raises Unusable for a store that is damaged, newer or another model's.
     """
     if model.card.task != TASK:
@@ -56,7 +54,10 @@ def enrolled_with(model: Model) -> Enrolled | None:
     check_agreement(model, store.binding, path)
     people = [(person.name, person.embeddings) for person in store.people]
     found = store.calibration
-    if found is None:
+    notes: list[str] = []
+    if threshold is not None:
+        origin = "as told"
+    elif found is None:
         threshold, origin = provisional(store.people, overlap_of(model.card))
         notes = [f"its threshold for people is {origin}; strangers: find out with xfer speakers calibrate"]
     else:
@@ -66,11 +67,15 @@ def enrolled_with(model: Model) -> Enrolled | None:
         notes = [f"calibrated before {', '.join(changed)} came or went: xfer speakers calibrate"] if changed else []
     if store.binding.form != form_of(model):
         notes.append(f"enrolled with {store.binding.form} and heard with {form_of(model)}: cosines differ a little")
-    return Enrolled(store, gallery(people, threshold, origin), path, tuple(notes))
+    names = ", ".join(person.name for person in store.people)
+    words = f"the enrolled people ({names}) from a cosine of {threshold:.3f} on, or nobody"
+    return Enrolled(store, gallery(people, threshold, origin), path, tuple(notes), words)
 
 
 def others_enrolled(model: Model) -> list[Store]:
     """What is enrolled with other models; files that cannot be read are left out, since nothing depends on them."""
+    if model.card.task != TASK or not folder().is_dir():
+        return []
     own, found = path_of(key_of(model)), []
     for path in sorted(folder().glob("*.json")):
         if path == own:
