@@ -3,8 +3,8 @@
     python benchmarks/export.py RUN... [--models FOLDER] [--seconds 3]
 
 Each run is exported in every form that the table in export/formats has (what lies in FOLDER already is taken as it is),
-then each file is measured in every engine that opens it, on one thread and on all, as `xfer bench` does, and asked about
-the test side of its run's data. Writes docs/benchmarks.md. Nothing here is a test.
+then each file is measured in every engine that opens it, on one thread and on all, as `xfer bench` does, and hears the
+test side of its run's data. Writes docs/benchmarks.md. Nothing here is a test.
 """
 
 from __future__ import annotations

@@ -255,3 +255,66 @@ def test_a_gate_that_is_missed_writes_no_file_and_says_what_was_lost(
     assert "older" in str(caught.value)
     assert older.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == [older.name]
+
+
+def turned_kernel(graph: Any) -> None:
+    """A layer's filters in another order."""
+    _changed(graph, "conv", lambda values: values[::-1].copy())
+
+
+def wrong_step(graph: Any) -> None:
+    """A quantizer's step four times too large on its way back."""
+    _changed(graph, "conv", lambda values: 4 * values if values.dtype == np.float32 else values)
+
+
+def other_front_end(graph: Any) -> None:
+    """The spectrum a thousandth too loud."""
+    product = next(node for node in graph.graph.node if "/frontend" in node.name and node.op_type in ("Conv", "MatMul"))
+    _replaced(graph, lambda name: name in product.input[:2], lambda values: np.float32(1.001) * values)
+
+
+def _changed(graph: Any, layer: str, change: Callable[[Any], Any]) -> None:
+    """Change the weights of a layer: float32, or the bytes and the steps that they are multiplied with."""
+    conv = next(node for node in graph.graph.node if node.op_type == "Conv" and f"/{layer}/" in node.name)
+    back = [node for node in graph.graph.node if node.output[0] == conv.input[1]]
+    names = back[0].input[:2] if back else conv.input[1:2]
+    _replaced(graph, lambda name: name in names, change)
+
+
+def _replaced(graph: Any, chosen: Callable[[str], bool], change: Callable[[Any], Any]) -> None:
+    """Other values for the constants of these names."""
+    for each in graph.graph.initializer:
+        if chosen(each.name):
+            values = onnx.numpy_helper.to_array(each)
+            each.CopyFrom(onnx.numpy_helper.from_array(change(values).astype(values.dtype), each.name))
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "says"),
+    [
+        (turned_kernel, "int8 loses too much|parity failed"),
+        (wrong_step, "int8 loses too much|parity failed"),
+        (other_front_end, "parity failed: .* at the stage 'front-end'"),
+    ],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+def test_a_spoiled_int8_file_is_not_written(
+    sabotage: Callable[[Any], None],
+    says: str,
+    checkpoint: Checkpoint,
+    recordings: Recordings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = int8_onnx.reduce
+
+    def spoiled(graph: Any, windows: list[Array], kept: tuple[str, ...] = ()) -> Any:
+        small = real(graph, windows, kept)
+        sabotage(small)
+        return small
+
+    monkeypatch.setattr(int8_onnx, "reduce", spoiled)
+    clips = windows_of(checkpoint, recordings, "validation", 8)
+    with pytest.raises(AnswerIsNo, match=says):
+        export(checkpoint, tmp_path, "onnx", "int8", clips=clips, recordings=recordings)
+    assert not list(tmp_path.iterdir())
