@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from xfer.runtime.card import Card
     from xfer.runtime.models import Found
 
-_COLUMNS = ("task", "name", "net", "classes", "metric", "size", "parity", "trained on", "path")
+_COLUMNS = ("task", "name", "net", "classes", "metric", "size", "parity", "unknown", "trained on", "path")
 
 
 def models(
@@ -64,12 +64,13 @@ def _document(entry: Found) -> dict[str, Any]:
         "licence": card.licence,
         "threshold": card.threshold,
         "threshold_origin": card.threshold_origin,
+        "calibration": card.calibration,
         "description": card.description,
     }
 
 
 def _row(entry: Found, card: Card) -> tuple[str, ...]:
-    from xfer.runtime.card import describe_metrics, describe_parity
+    from xfer.runtime.card import describe_metrics, describe_parity, describe_threshold
 
     return (
         card.task,
@@ -79,6 +80,7 @@ def _row(entry: Found, card: Card) -> tuple[str, ...]:
         describe_metrics(card.metrics) or "not measured",
         f"{entry.size / 1e6:.1f} MB",
         describe_parity(card.parity) or "not measured",
+        "uncalibrated" if card.threshold is None else describe_threshold(card),
         f"{card.data.get('name', 'unknown')}{' (synthetic)' if card.synthetic else ''}",
         str(entry.path),
     )

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-import platform
-import time
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import xfer
 from xfer.export.formats import Form
 from xfer.export.frontend import Choice
+from xfer.export.provenance import provenance_of
+from xfer.export.unknown import Threshold
 from xfer.runtime.audio import Short
-from xfer.runtime.card import Card
+from xfer.runtime.card import Card, digits
 from xfer.train.checkpoint import Checkpoint
+from xfer.train.data.clips import DataSet
 
-_PACKAGES = ("torch", "onnx", "onnxruntime", "openvino", "numpy")
 
-
-def card_of(checkpoint: Checkpoint, name: str, form: Form, choice: Choice | None = None) -> Card:
-    """Everything but golden outputs and parity, which are measured.
+def card_of(
+    checkpoint: Checkpoint, name: str, form: Form, choice: Choice | None = None, recorded: DataSet | None = None
+) -> Card:
+    """Everything but golden outputs, parity and threshold, which are measured. `recorded`: the run's data set.
 
     Of this machine only the run's name goes in and, with a measured `choice` of the front-end's form, the processor.
     """
@@ -42,15 +41,7 @@ def card_of(checkpoint: Checkpoint, name: str, form: Form, choice: Choice | None
         threshold_origin="uncalibrated",
         metrics=_finite(checkpoint.metrics),
         data=_finite(data),
-        provenance={
-            "checkpoint_sha256": checkpoint.sha256,
-            "run": checkpoint.path.resolve().parent.name,
-            "options": dict(net.options),
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "xfer": xfer.__version__,
-            "python": platform.python_version(),
-            **{package: found for package in _PACKAGES if (found := _version(package))},
-        },
+        provenance=provenance_of(checkpoint, recorded),
         licence=str(data.get("licence") or ""),
         description=describe(checkpoint),
     )
@@ -62,20 +53,31 @@ def short_of(checkpoint: Checkpoint) -> Short:
     return "place" if isinstance(windows, dict) and windows.get("short") == "place" else "tile"
 
 
-def describe(checkpoint: Checkpoint) -> str:
+def describe(checkpoint: Checkpoint, threshold: Threshold | None = None) -> str:
     """What the model can do and what it cannot, in a few honest sentences."""
     net, data = checkpoint.net, checkpoint.data
     sentences = [
         f"Tells {len(checkpoint.labels)} labels apart (task {checkpoint.task}) in windows of "
         f"{net.window / net.sample_rate:.2f} s at {net.sample_rate:,} Hz.",
         _trained_on(data),
-        "It knows these labels only: until a threshold is calibrated, any other sound gets one of them too.",
+        "It knows these labels only. " + _unknown(threshold),
     ]
     if data.get("synthetic"):
         sentences.insert(
             2, "That sound is SYNTHETIC: made by a program, no people; it says nothing about real recordings."
         )
     return " ".join(sentences)
+
+
+def _unknown(threshold: Threshold | None) -> str:
+    if threshold is None:
+        return "Its threshold is uncalibrated: any other sound gets one of them too."
+    total, known = threshold.total, threshold.known
+    stay = f", and {known.accepted} of {known.clips} validation clips stay known" if known.clips else ""
+    return (
+        f"What scores below {digits(threshold.value)} is called unknown: of {total.clips} clips that hold none of "
+        f"them {total.accepted} are still taken for one{stay}."
+    )
 
 
 def _trained_on(data: dict[str, Any]) -> str:
@@ -92,10 +94,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -1,7 +1,9 @@
 """The threshold below which a model says "unknown": found on sound that holds none of its labels.
 
-Never on the test side. A model is asked as `xfer listen` asks it: the mean score of some neighbouring windows. Without
-such sound nothing can be said, and the card says `uncalibrated`.
+Never on the test side. A model is asked as `xfer listen` asks it: an event's scores are the mean over up to three
+windows, each run alone, and a clip is taken for a label where any event of its beginning names one. The first event,
+which has one window to go by, is the rashest: on real strangers a threshold found on the third alone let in nearly
+twice as many as it promised.
 """
 
 from __future__ import annotations
@@ -14,21 +16,55 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xfer.runtime.stream import AVERAGED_WINDOWS
-from xfer.train.data.clips import Clip, DataSet
+from xfer.runtime.errors import Unusable
+from xfer.runtime.listening import AVERAGED_WINDOWS
+from xfer.train.data.clips import Clip
 from xfer.train.data.waves import Waves
 from xfer.train.data.windows import Grid, grid_starts, grid_window
 from xfer.train.evaluation.rates import wilson
 
 TARGET = 0.05
-"""Share of unknown sound that may be taken for a label."""
+"""Share of unknown clips that may be taken for a label."""
+LARGEST_TARGET = 0.5
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+"""Targets of which the card also says what they would give."""
 LEAST = 20
-"""Clips: with fewer, one more or less moves the share by more than the target itself."""
+"""Clips: with fewer, one more or less moves the share by more than the usual target itself."""
 MOST = 200
-"""Clips of a kind that are asked; more would tell the share to a fraction of a percent, and cost minutes."""
+"""Clips of a kind that are asked; more would tell the usual share to a fraction of a percent, and cost minutes."""
+STEP = 1e-3
+"""A threshold lies so far above the best score that it refuses, or half-way to the next one: engines differ by less."""
 
+Floats = npt.NDArray[np.float64]
 Score = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.floating[Any]]]
 """Windows (n, window) to scores (n, labels)."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many of some sounds are taken for a label."""
+
+    clips: int
+    accepted: int
+    """Of them, with an event that names a label."""
+    events: int
+    accepted_events: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the share of clips."""
+        return wilson(self.accepted, self.clips)
+
+
+@dataclass(frozen=True)
+class Point:
+    """What another target would give."""
+
+    false_accepts: float
+    """Share of unknown clips that may be let in."""
+    threshold: float
+    known: int
+    """Validation clips that stay known."""
 
 
 @dataclass(frozen=True)
@@ -38,75 +74,101 @@ class Threshold:
     value: float
     """A best score below it is unknown."""
     target: float
-    accepted: int
-    """Of the negatives, at this threshold."""
-    negatives: Mapping[str, int]
-    """Where they came from, clips each."""
-    kept: int
-    """Validation clips that stay known."""
-    positives: int
-    """Validation clips."""
+    """Share of unknown clips that it may let in."""
+    negatives: Mapping[str, Counted]
+    """By where they came from."""
+    known: Counted
+    """Validation clips: those accepted stay known."""
+    curve: tuple[Point, ...] = ()
+    """Other targets, the smallest first; without those that no threshold meets."""
 
     @property
-    def false_accepts(self) -> tuple[float, float]:
-        """95 % interval of the share of negatives that are taken for a label."""
-        return wilson(self.accepted, sum(self.negatives.values()))
+    def total(self) -> Counted:
+        """All negatives."""
+        parts = self.negatives.values()
+        return Counted(*(sum(getattr(part, name) for part in parts) for name in Counted.__dataclass_fields__))
 
     def sentence(self) -> str:
         """For a person."""
-        low, high = self.false_accepts
-        made = ", ".join(f"{count} {source}" for source, count in self.negatives.items())
-        known = f"; {self.kept} of {self.positives} validation clips stay known" if self.positives else ""
+        total, (low, high) = self.total, self.total.interval
+        made = ", ".join(f"{count.clips} {source}" for source, count in self.negatives.items())
+        stay = f"; {self.known.accepted} of {self.known.clips} validation clips stay known" if self.known.clips else ""
         return (
-            f"calibrated to take at most {self.target:.0%} of unknown sound for a label: {self.accepted} of "
-            f"{sum(self.negatives.values())} clips were ({made}; 95 %: {low:.1%} to {high:.1%}){known}"
+            f"calibrated so that of clips that hold none of the labels at most {100 * self.target:g} % are taken for "
+            f"one: {total.accepted} of {total.clips} were ({made}; 95 %: {low:.1%} to {high:.1%}){stay}"
         )
 
     def to_json(self) -> dict[str, Any]:
         """For the card."""
-        interval = list(self.false_accepts)
-        return {**vars(self), "negatives": dict(self.negatives), "false_accept_interval": interval}
+        total = self.total
+        return {
+            "false_accepts": self.target,
+            "averaged_windows": AVERAGED_WINDOWS,
+            **vars(total),
+            "interval": list(total.interval),
+            "negatives": [{"source": source, **vars(count)} for source, count in self.negatives.items()],
+            "validation": vars(self.known),
+            "curve": [vars(point) for point in self.curve],
+        }
 
 
-def best_scores(score: Score, waves: Waves, clips: Sequence[Clip], grid: Grid) -> npt.NDArray[np.float64]:
-    """The best mean score of each clip's first windows, (clips,): what one event of `listen` would have."""
-    found = np.zeros(len(clips))
-    for index, clip in enumerate(clips):
-        starts = grid_starts(waves.length(clip), grid)[:AVERAGED_WINDOWS]
-        windows = np.stack([grid_window(waves, clip, start, grid) for start in starts])
-        found[index] = float(np.asarray(score(windows), dtype=np.float64).mean(axis=0).max())
-    return found
+def heard(score: Score, waves: Waves, clip: Clip, grid: Grid) -> Floats:
+    """The best score of each event that `listen` gives of a clip's first windows, (events,).
+
+    Raises FileNotThere or Unusable for a recording that cannot be read, or holds nothing.
+    """
+    held = waves.length(clip)
+    if not held:
+        raise Unusable(f"{clip.path} holds no sound at {clip.offset:g} s")
+    starts = grid_starts(held, grid)[:AVERAGED_WINDOWS]
+    windows = [grid_window(waves, clip, start, grid)[None] for start in starts]
+    scores = np.concatenate([np.asarray(score(window), dtype=np.float64) for window in windows])
+    return np.array([scores[: count + 1].mean(axis=0).max() for count in range(len(scores))])
+
+
+def least(target: float) -> int:
+    """So many clips are needed: with fewer, one alone would be more than the target."""
+    return max(LEAST, math.ceil(1 / target - 1e-9))
+
+
+def most(target: float) -> int:
+    """So many clips of a kind are asked: enough for ten that are let in."""
+    return max(MOST, math.ceil(10 / target - 1e-9))
 
 
 def calibrate(
-    negatives: Mapping[str, npt.NDArray[np.float64]], positives: npt.NDArray[np.float64], target: float = TARGET
+    negatives: Mapping[str, Sequence[Floats]], known: Sequence[Floats], target: float = TARGET
 ) -> Threshold | None:
     """The lowest threshold that lets in no more than the target's share of the negatives.
 
-    None for too few of them, and where no threshold can: the net is sure to the last bit of too many.
+    None where no threshold can: the net is sure to the last bit of too many. Raises ValueError without negatives.
 
-    negatives: best scores by where they came from, (clips,) each; positives: those of validation clips, (clips,).
+    negatives: what was `heard` of each clip, by where it came from; known: the same of validation clips.
     """
-    scores = np.sort(np.concatenate([np.zeros(0), *negatives.values()]))[::-1]
-    if len(scores) < LEAST:
+    best = best_of([clip for clips in negatives.values() for clip in clips])
+    if not len(best):
+        raise ValueError("no negatives")
+    value = _above(best, target)
+    if value is None:
         return None
-    allowed = math.floor(target * len(scores))
-    value = float(np.nextafter(scores[allowed], 2.0))
-    if value > 1.0:
-        return None
-    counts = {source: len(found) for source, found in negatives.items() if len(found)}
-    accepted, kept = int((scores >= value).sum()), int((positives >= value).sum())
-    return Threshold(value, target, accepted, counts, kept, len(positives))
+    own = best_of(known)
+    points = [(share, _above(best, share)) for share in SHARES]
+    curve = [Point(share, at, int((own >= at).sum())) for share, at in points if at is not None]
+    counted = {source: _counted(clips, value) for source, clips in negatives.items() if clips}
+    return Threshold(value, target, counted, _counted(known, value), tuple(curve))
 
 
-def held_out(data: DataSet, labels: Sequence[str]) -> list[Clip]:
-    """Clips of classes that were on no side of the training, evenly over their labels."""
-    return spread([clip for clip in data.clips if not clip.split and clip.label not in set(labels)])
+def best_of(clips: Sequence[Floats]) -> Floats:
+    """The best score of each clip's best event, the highest first, (clips,)."""
+    return np.sort(np.array([events.max() for events in clips], dtype=np.float64))[::-1]
 
 
-def strangers(data: DataSet, labels: Sequence[str]) -> list[Clip]:
-    """Clips of another data set whose label the model does not know, evenly over their labels."""
-    return spread([clip for clip in data.clips if clip.split != "test" and clip.label not in set(labels)])
+def _above(best: Floats, target: float) -> float | None:
+    """The lowest threshold over all but the target's share of these scores, highest first; None: there is none."""
+    refused = float(best[math.floor(target * len(best) + 1e-9)])
+    above = float(min(best[best > refused], default=1.0))
+    value = refused + min((above - refused) / 2, STEP)
+    return value if refused < value <= 1.0 else None
 
 
 def spread(clips: Sequence[Clip], most: int = MOST) -> list[Clip]:
@@ -117,3 +179,8 @@ def spread(clips: Sequence[Clip], most: int = MOST) -> list[Clip]:
     turns = max((len(held) for held in by_label.values()), default=0)
     ordered = [held[turn] for turn in range(turns) for held in by_label.values() if turn < len(held)]
     return ordered[:most]
+
+
+def _counted(clips: Sequence[Floats], value: float) -> Counted:
+    known = [int((events >= value).sum()) for events in clips]
+    return Counted(len(clips), sum(count > 0 for count in known), sum(map(len, clips)), sum(known))

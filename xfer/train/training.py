@@ -19,6 +19,7 @@ from xfer.train.checkpoint import load
 from xfer.train.data.cache import Store
 from xfer.train.data.check import name_of
 from xfer.train.data.clips import DataSet
+from xfer.train.data.digest import manifest_sha256
 from xfer.train.data.problems import Problem
 from xfer.train.data.splits import write_split
 from xfer.train.data.waves import Waves, seconds
@@ -116,7 +117,8 @@ def _train(
     if recipe.transfer.method == "head":
         listener.say("the frozen body hears every window once; its embeddings are kept")
     method = METHODS[recipe.transfer.method or "full"]
-    problem = method(Job(net, data, waves, recipe, about(data, waves, recipe), device, listener.say, world))
+    described = about(data, waves, recipe) | {"manifest_sha256": manifest_sha256(ready.split)}
+    problem = method(Job(net, data, waves, recipe, described, device, listener.say, world))
     listener.say(f"training {recipe.net} on {_device_name(device)}{_how(form, world)} into {run.folder}")
     try:
         here = runs.environment(device, world.size)
