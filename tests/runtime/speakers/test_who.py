@@ -11,6 +11,7 @@ import pytest
 from tests.runtime.speakers.test_checks import babble
 from tests.runtime.tiny import write_tiny, write_tiny_openvino
 from xfer.runtime.errors import Unusable
+from xfer.runtime.listening import Listener
 from xfer.runtime.models import Model, load_model
 from xfer.runtime.speakers import (
     Calibration,
@@ -107,6 +108,17 @@ def test_a_model_without_a_checkpoint_is_known_by_its_bytes(tmp_path: Path) -> N
     (tmp_path / "copy.onnx").write_bytes((tmp_path / "one.onnx").read_bytes())
     assert enrolled_with(load_model(tmp_path / "copy.onnx")) is not None
     assert enrolled_with(load_model(write_tiny(tmp_path / "two.onnx", name="two"))) is None
+
+
+def test_a_running_listener_takes_another_form_of_its_model_but_no_other_model(model: Model, tmp_path: Path) -> None:
+    enrol(model, "ann")
+    listener = Listener(model, deciders=[enrolled_with(model)])
+    form = load_model(write_tiny_openvino(tmp_path / "one.openvino", provenance=ONE))
+    listener.replace(model, form)
+    assert listener.model is form
+    with pytest.raises(Unusable, match="another checkpoint"):
+        listener.replace(form, load_model(write_tiny(tmp_path / "other.onnx", provenance=OTHER)))
+    assert listener.model is form
 
 
 def test_a_damaged_store_is_not_written_over(model: Model) -> None:

@@ -87,6 +87,8 @@ class Listener:
 
         May be called from another thread. Raises Unusable where the new one listens in another way, so that it cannot.
         """
+        from xfer.runtime.speakers import key_of
+
         at = self.models.index(old)
         one, other = old.card, new.card
         for name in ("task", "sample_rate", "window", "short", "labels"):
@@ -94,6 +96,8 @@ class Listener:
                 raise Unusable(f"{new.path} has another {name} than what it is to replace: start the listener again")
         if isinstance(self.deciders[at], ByCard):
             self.deciders[at] = ByCard(new.card, self.rules.threshold)
+        elif key_of(old) != key_of(new):
+            raise Unusable(f"people are enrolled with another checkpoint than {new.path}: start the listener again")
         self.models[at] = new
         for ear in self._ears[at : at + 1]:
             ear.model, ear.card, ear.decider = new, new.card, self.deciders[at]
