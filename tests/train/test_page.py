@@ -21,10 +21,10 @@ from xfer.train.data.layouts import read
 from xfer.train.data.page import write_page
 from xfer.train.data.page.document import IN_FULL, document
 from xfer.train.data.page.examples import COLUMNS, RANGE_DB, ROWS, choose, example, outline, spectrogram
-from xfer.train.data.page.markup import element
-from xfer.train.data.page.png import palette, png
 from xfer.train.data.problems import Problem
 from xfer.train.data.summary import summarise
+from xfer.train.page.markup import element
+from xfer.train.page.png import palette, png
 
 EVIL = "<script>alert('x')</script>&\"\x1b[31m"
 VOID = {"meta", "br", "img"}

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from xfer.train.data.page.markup import Child, Markup, element, number
 from xfer.train.data.summary import nice_step
+from xfer.train.page.markup import Child, Markup, element, number
 from xfer.train.report.gather import Bands, Bin
 
 WIDTH, HEIGHT = 360, 210

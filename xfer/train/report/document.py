@@ -6,21 +6,18 @@ import base64
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from importlib.resources import files
 
 import soundfile
 
-from xfer import __version__
 from xfer.runtime.audio import decode
 from xfer.runtime.errors import XferError
 from xfer.train.data.check import name_of
 from xfer.train.data.clips import Clip
 from xfer.train.data.decoding import on_disk
 from xfer.train.data.page.charts import example_chart, shades
-from xfer.train.data.page.document import style
 from xfer.train.data.page.examples import example
-from xfer.train.data.page.markup import Child, Markup, element
 from xfer.train.data.wording import count
+from xfer.train.page import Child, Markup, described, element, page, sheet, tiles
 from xfer.train.report.charts import bands_chart, calibration_chart, confusion_chart, line_chart
 from xfer.train.report.gather import Mistake, Report
 
@@ -28,22 +25,12 @@ HEARD_SECONDS = 6.0
 """Of a mistaken clip, so much can be played: half a minute would make the page megabytes long."""
 CLASSES_SHOWN = 50
 PROBLEMS_SHOWN = 40
-POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
 
 def document(report: Report) -> str:
     """The whole page."""
-    extra = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", report.title + (" (SYNTHETIC)" if report.synthetic else "")),
-        element("style", Markup(style() + extra)),
-    )
-    body = element(
-        "body",
+    title = report.title + (" (SYNTHETIC)" if report.synthetic else "")
+    parts = [
         shades(),
         *_head(report),
         *_learning(report),
@@ -53,9 +40,14 @@ def document(report: Report) -> str:
         *_problems(report),
         element("h2", "Recipe"),
         element("div", element("pre", *([line, Markup("\n")] for line in report.recipe.splitlines())), class_="card"),
-        element("footer", f"Written by xfer {__version__}; the same numbers are in report.json and report.md"),
+    ]
+    return page(
+        title,
+        parts,
+        "; the same numbers are in report.json and report.md",
+        styles=[sheet(__package__, "report.css")],
+        media="data:",
     )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
 def _head(report: Report) -> Iterable[Child]:
@@ -66,20 +58,15 @@ def _head(report: Report) -> Iterable[Child]:
             "p", element("span", "SYNTHETIC", class_="synthetic"), " trained on generated, not recorded, sound"
         )
     yield element("p", f"Measured on the {report.side} side, which the weights were not learned from.", class_="soft")
-    tiles = [
+    shown = [
         (f"{found.clip_accuracy:.1%}", f"of {count(found.clips, 'clip')} right"),
         (f"{report.interval[0]:.0%} to {report.interval[1]:.0%}", "95 % interval of that"),
         (f"{found.window_accuracy:.1%}", f"of {count(found.windows, 'window')} right"),
         (f"{found.macro_f1:.3f}", "macro F1"),
         (f"{report.calibration_error:.1%}", "calibration error"),
     ]
-    yield element(
-        "div",
-        *(element("div", element("b", value), element("span", name), class_="tile") for value, name in tiles),
-        class_="tiles",
-    )
-    rows = [element("dt", name) + element("dd", value) for name, value in report.about.items() if value]
-    yield element("div", element("dl", *map(Markup, rows)), class_="card")
+    yield tiles(shown)
+    yield described(report.about.items())
 
 
 def _learning(report: Report) -> Iterable[Child]:

@@ -10,8 +10,8 @@ import numpy as np
 from xfer.export.inputs import REAL
 from xfer.export.parity.filters import FilterReport
 from xfer.export.parity.report import Row
-from xfer.train.data.page.markup import Child, Markup, element, number
-from xfer.train.data.page.png import data_uri
+from xfer.train.page.markup import Child, Markup, element, number
+from xfer.train.page.png import data_uri
 
 KINDS = (
     ("band", "filters", ("filter", "all filters")),

@@ -4,42 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from importlib.resources import files
 
-from xfer import __version__
 from xfer.export.inputs import REAL
 from xfer.export.parity.filters import FilterReport
 from xfer.export.parity.limits import STAGES, limit_of, stage_of
 from xfer.export.parity.page.charts import KINDS, bands_chart, errors_chart, kind_of, picture, responses_chart
 from xfer.export.parity.report import ParityReport, Row, judged
-from xfer.train.data.page.document import style
-from xfer.train.data.page.markup import Child, Markup, element
-
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""The page may load nothing and run nothing, whatever the name of a clip holds."""
+from xfer.train.page import Child, Markup, described, element, page, sheet, tiles
 
 
 def document(report: ParityReport) -> str:
     """The whole page."""
-    extra = files(__package__).joinpath("parity.css").read_text(encoding="utf-8")
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"{report.model}: parity"),
-        element("style", Markup(style() + extra)),
-    )
-    body = element(
-        "body",
+    parts = [
         *_head(report),
         *_failures(report),
         *_errors(report),
         *_stages(report),
         *(_filters(report.filters, report.precision) if report.filters else ()),
-        element("footer", f"Written by xfer {__version__}; the same numbers, and more, are in the JSON file beside it"),
+    ]
+    return page(
+        f"{report.model}: parity",
+        parts,
+        "; the same numbers, and more, are in the JSON file beside it",
+        styles=[sheet(__package__, "parity.css")],
     )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
 def _head(report: ParityReport) -> Iterable[Child]:
@@ -52,19 +40,15 @@ def _head(report: ParityReport) -> Iterable[Child]:
     agree, of = report.agreement()
     real = sum(name.startswith(REAL) for name in report.inputs)
     scores = report.worst("scores")
-    tiles = [
+    shown = [
         (f"{len(report.rows):,}", "comparisons"),
         (f"{len(report.inputs):,}", f"inputs, {real:,} of them recorded"),
         (f"{agree:,} of {of:,}", "best labels equal"),
     ]
     if scores is not None:
-        tiles.append((f"{scores.error:.0e}", "largest change of a score"))
-    tiles.append((_nearest(report), "of a limit, at worst"))
-    yield element(
-        "div",
-        *(element("div", element("b", value), element("span", name), class_="tile") for value, name in tiles),
-        class_="tiles",
-    )
+        shown.append((f"{scores.error:.0e}", "largest change of a score"))
+    shown.append((_nearest(report), "of a limit, at worst"))
+    yield tiles(shown)
     about = [
         ("model", f"{report.model}, {report.precision}"),
         ("main engine", report.engine),
@@ -73,8 +57,7 @@ def _head(report: ParityReport) -> Iterable[Child]:
         *(("accuracy", sentence) for sentence in judged(report)),
         *(("note", note) for note in report.notes),
     ]
-    rows = [element("dt", name) + element("dd", value) for name, value in about if value]
-    yield element("div", element("dl", *map(Markup, rows)), class_="card")
+    yield described(about)
 
 
 def _nearest(report: ParityReport) -> str:

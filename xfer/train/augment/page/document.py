@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from importlib.resources import files
 from urllib.parse import quote
 
-from xfer import __version__
 from xfer.train.augment.augment import EFFECTS
 from xfer.train.augment.page.showing import Showing, Sound
 from xfer.train.augment.recipe import AugmentRecipe
 from xfer.train.data.clips import Clip, DataSet
 from xfer.train.data.page.charts import example_chart, shades
-from xfer.train.data.page.document import style
 from xfer.train.data.page.examples import WINDOW_SECONDS, Example, outline, spectrogram
-from xfer.train.data.page.markup import Child, Markup, element
 from xfer.train.data.wording import inside
+from xfer.train.page import Child, Markup, element, page, sheet
 
-POLICY = "default-src 'none'; img-src data:; media-src *; style-src 'unsafe-inline'"
 TOLD = {
     "as-it-is": "as the data set has it",
     "gain": "louder or quieter; fit.gain_db, always on",
@@ -33,16 +29,7 @@ TOLD = {
 def document(data: DataSet, showings: Sequence[Showing], how: AugmentRecipe, gain_db: tuple[float, float]) -> str:
     """The whole page."""
     title = f"{data.name}{' (SYNTHETIC)' if data.synthetic else ''}: augmentation"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        element("style", Markup(style() + files(__package__).joinpath("augment.css").read_text(encoding="utf-8"))),
-    )
-    body = element(
-        "body",
+    parts = [
         shades(),
         element("h1", title),
         element(
@@ -58,9 +45,10 @@ def document(data: DataSet, showings: Sequence[Showing], how: AugmentRecipe, gai
         *(_section(each, data) for each in showings),
         element("h2", "What is drawn from what"),
         _table(how, gain_db),
-        element("footer", f"Written by xfer {__version__}: xfer data {data.root} --augment"),
+    ]
+    return page(
+        title, parts, f": xfer data {data.root} --augment", styles=[sheet(__package__, "augment.css")], media="*"
     )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
 def _section(showing: Showing, data: DataSet) -> Markup:

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 from xfer.train.augment.page.showing import Showing
 from xfer.train.data.page.examples import WINDOW_SECONDS, spectrogram
-from xfer.train.data.page.png import palette
 from xfer.train.data.wording import printable
+from xfer.train.page.png import palette
 
 COLUMNS = 3
 PAPER, INK, SOFT, LINE = "#fbfbfa", "#1d2126", "#5d6670", "#e1e4e8"
-"""As in data/page/page.css, in daylight."""
+"""As in train/page/page.css, in daylight."""
 PANEL, GAP, MARGIN, TOP = (3.6, 1.7), (0.35, 0.85), (0.85, 0.75), 1.15
 """Inches, across and up: a picture, the room between two, that on the left and below, and that above. Fixed, since
 matplotlib's own layouts draw everything twice."""

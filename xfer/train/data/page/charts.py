@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xfer.train.data.page.examples import RANGE_DB, Example
-from xfer.train.data.page.markup import Child, Markup, element, number
-from xfer.train.data.page.png import ANCHORS, data_uri
 from xfer.train.data.summary import Histogram, nice_step
+from xfer.train.page.markup import Child, Markup, element, number
+from xfer.train.page.png import ANCHORS, data_uri
 
 WIDTH, HEIGHT = 360, 190
 LEFT, RIGHT, TOP, BOTTOM = 46, 16, 12, 42

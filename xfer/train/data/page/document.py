@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 
-from xfer import __version__
 from xfer.train.data.clips import SPLITS
 from xfer.train.data.page.charts import classes_chart, example_chart, histogram_chart, shades
 from xfer.train.data.page.examples import LONGEST_SECONDS, Example
-from xfer.train.data.page.markup import Child, Markup, element, join
 from xfer.train.data.summary import UNSPLIT, Spread, Summary
 from xfer.train.data.wording import WHAT_TO_DO, Kindred, by_kind, channels, count, inside, length, lengths, said
+from xfer.train.page import Child, Markup, described, element, join, page, tiles
 
 UNFOLDED = 4
 """Problems of a kind that are shown at once."""
@@ -20,37 +18,20 @@ IN_FULL = 50
 """Classes that are shown at once; more are folded."""
 PROBLEMS_SHOWN, FILES_SHOWN = 100, 20
 """Of each kind, and of each problem; `--json` lists all."""
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""The page may load nothing and run nothing, whatever a label or path holds."""
 
 
 def document(summary: Summary, pictures: Mapping[str, Example | str]) -> str:
     """The whole page. `pictures`: each label's example, or why there is none."""
     title = f"{summary.name}{' (SYNTHETIC)' if summary.synthetic else ''}: {summary.task} data"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        element("style", Markup(style())),
-    )
-    body = element(
-        "body",
+    parts = [
         shades(),
         *_head(summary),
         *_problems(summary),
         *_classes(summary),
         *_charts(summary),
         *_examples(pictures, summary.root, len(summary.classes)),
-        element("footer", f"Written by xfer {__version__}: xfer data {summary.root} --html"),
-    )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
-
-
-def style() -> str:
-    """The page's style sheet."""
-    return files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    ]
+    return page(title, parts, f": xfer data {summary.root} --html")
 
 
 def _head(summary: Summary) -> Iterable[Child]:
@@ -59,21 +40,16 @@ def _head(summary: Summary) -> Iterable[Child]:
         yield element("p", element("span", "SYNTHETIC", class_="synthetic"), " generated, not recorded")
     yield element("p", element("code", str(summary.root)), class_="soft")
     yield _verdict(summary)
-    tiles = [
+    shown = [
         (f"{summary.total.clips:,}", "clips"),
         (length(summary.total.seconds), "in all"),
         (f"{len(summary.classes):,}", "classes" if len(summary.classes) != 1 else "class"),
         (f"{summary.groups.number:,}", "groups"),
     ]
     if summary.durations:
-        tiles.append((length(summary.durations.quartiles[1]), "median clip"))
-    yield element(
-        "div",
-        *(element("div", element("b", value), element("span", name), class_="tile") for value, name in tiles),
-        class_="tiles",
-    )
-    rows = [element("dt", name) + element("dd", value) for name, value in _overview(summary) if value]
-    yield element("div", element("dl", *map(Markup, rows)), class_="card")
+        shown.append((length(summary.durations.quartiles[1]), "median clip"))
+    yield tiles(shown)
+    yield described(_overview(summary))
 
 
 def _verdict(summary: Summary) -> Markup:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 
 from xfer.runtime.events import clock
-from xfer.train.data.page.markup import Child, Markup, element, number
 from xfer.train.data.summary import nice_step
 from xfer.train.evaluation.live.hearing import Live
 from xfer.train.evaluation.live.matching import Outcome, Point
+from xfer.train.page.markup import Child, Markup, element, number
 
 WIDTH, HEIGHT = 440, 240
 LEFT, RIGHT, TOP, BOTTOM = 50, 14, 12, 42

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
 
-from xfer import __version__
 from xfer.runtime.atomic import write_atomically
 from xfer.runtime.events import clock
 from xfer.train.data.check import name_of
-from xfer.train.data.page.document import POLICY, style
-from xfer.train.data.page.markup import Child, Markup, element
 from xfer.train.data.wording import count
 from xfer.train.evaluation.live.charts import alarms_chart, became, cost_chart, hits_chart, lanes_chart, time_chart
 from xfer.train.evaluation.live.hearing import FEW_ALARMS, Live
 from xfer.train.evaluation.live.matching import ANEW_SECONDS
+from xfer.train.page import Child, Markup, described, element, page, sheet, tiles
 
 CLASSES_SHOWN = 60
 LOST_SHOWN = 30
@@ -30,29 +27,22 @@ def write_page(told: Live, path: Path) -> None:
 
 def document(told: Live) -> str:
     """The whole page."""
-    own = files(__package__).joinpath("live.css").read_text(encoding="utf-8")
-    lines = files("xfer.train.report").joinpath("report.css").read_text(encoding="utf-8")
     title = f"{told.alone.subject.path.name} live on {told.alone.data}"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        element("style", Markup(style() + lines + own)),
-    )
     threshold, words = drawn_at(told)
-    body = element(
-        "body",
+    parts = [
         element("h1", title),
         *_head(told),
         *_curves(told),
         *_scene(told, threshold, words),
         *_classes(told, threshold),
         *_lost(told),
-        element("footer", f"Written by xfer {__version__}: xfer eval --stream; --json has the whole curve"),
+    ]
+    return page(
+        title,
+        parts,
+        ": xfer eval --stream; --json has the whole curve",
+        styles=[sheet("xfer.train.report", "report.css"), sheet(__package__, "live.css")],
     )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
 def drawn_at(told: Live) -> tuple[float, str]:
@@ -80,18 +70,14 @@ def _head(told: Live) -> Iterable[Child]:
     at = told.at_card
     low, high = told.hit_interval
     few, many = told.alarms_interval
-    tiles = [
+    shown = [
         (f"{alone:.1%}", f"of {count(len(told.outcomes), 'clip')} right alone"),
         (f"{live:.1%}", "right live, by the surest event"),
         (f"{at.hit_rate:.1%}", f"hit at {at.threshold:g} (95 %: {low:.0%} to {high:.0%})"),
         (f"{at.false_alarms_per_hour:,.1f}", f"false alarms an hour there (95 %: {few:,.1f} to {many:,.1f})"),
         (f"{at.latency_median:.2f} s" if at.latency_median is not None else "none", "median latency of hits there"),
     ]
-    yield element(
-        "div",
-        *(element("div", element("b", value), element("span", name), class_="tile") for value, name in tiles),
-        class_="tiles",
-    )
+    yield tiles(shown)
     best = told.bearable
     rows = {
         "model": f"{told.alone.subject.path}, {told.alone.subject.engine}, {told.alone.subject.precision}",
@@ -109,11 +95,7 @@ def _head(told: Live) -> Iterable[Child]:
         if best
         else "no threshold gives at most one and a hit",
     }
-    yield element(
-        "div",
-        element("dl", *(Markup(element("dt", name) + element("dd", value)) for name, value in rows.items())),
-        class_="card",
-    )
+    yield described(rows.items())
 
 
 def _curves(told: Live) -> Iterable[Child]:
