@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from xfer.export.threshold import ask
 from xfer.export.unknown import MOST
 from xfer.runtime.errors import FileNotThere, Unusable
 from xfer.train.checkpoint import Checkpoint
-from xfer.train.data.clips import Clip, DataSet
+from xfer.train.data.clips import SPLITS, Clip, DataSet
 from xfer.train.data.layouts import read
 from xfer.train.data.waves import Waves
 
@@ -135,7 +136,7 @@ def run_with(tmp_path: Path, clips: tuple[Clip, ...], background: tuple[Path, ..
 
 
 def sided(tmp_path: Path) -> tuple[Clip, ...]:
-    return tuple(Clip(tmp_path / f"{s}{k}", "ada", "g", split=s) for s in ("train", "validation", "test") for k in (1, 2))
+    return tuple(Clip(tmp_path / f"{side}{k}", "ada", "g", split=side) for side in SPLITS for k in (1, 2))
 
 
 def test_of_the_run_held_out_classes_count_and_clips_that_were_only_not_used_do_not(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_background_that_training_placed_its_clips_over_counts_only_where_it_val
     heard_in_training = windows != {"background": "no", "short": "tile"}
     assert seconds == pytest.approx(4 if heard_in_training else 36)  # a tenth validates, a tenth tests
     stretches = sorted((clip.path, clip.offset, clip.offset + (clip.duration or 0)) for clip in found.clips)
-    assert all(a[0] != b[0] or a[2] <= b[1] + 1e-9 for a, b in zip(stretches, stretches[1:], strict=False))
+    assert all(a[0] != b[0] or a[2] <= b[1] + 1e-9 for a, b in pairwise(stretches))
     tested = (0.8 * 40 * WINDOW / RATE, 0.9 * 40 * WINDOW / RATE)  # the test side's, as `room.stretches` cuts it
     assert all(end <= tested[0] + 1e-9 or start >= tested[1] - 1e-9 for _, start, end in stretches)
 

@@ -25,6 +25,8 @@ from xfer.train.data.waves import Waves
 from xfer.train.data.windows import Grid
 
 _TOLD_EVERY = 50
+_STEADY_SECONDS = 3
+"""Heard of a clip, or all that is heard of it by the net, to say whether it is steady noise."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _all(
         if index % _TOLD_EVERY == 0:
             say(f"{told} {len(clips)} clips" if not index else f"{told}: {index} of {len(clips)}")
         try:
-            dull = steady(waves.window(clip, 0, 2 * grid.window))
+            dull = steady(waves.window(clip, 0, max(2 * grid.window, _STEADY_SECONDS * waves.rate)))
             found.append((heard(score, waves, clip, grid), dull))
         except XferError as error:
             broken.append(error)
