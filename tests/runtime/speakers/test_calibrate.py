@@ -15,7 +15,7 @@ from xfer.runtime.speakers import LEAST_VOICES, Person, calibrate, decided, gall
 from xfer.runtime.speakers.rates import equal_error, interval_of_share
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_the_equal_error_rate_is_that_of_an_independent_curve(seed: int) -> None:
     metrics = pytest.importorskip("sklearn.metrics", reason="the oracle needs pip install 'xfer[train]'")
@@ -66,7 +66,7 @@ def test_a_recording_does_not_vouch_for_itself() -> None:
     assert np.nanmax(trials([Person("ann", tuple(parts)), *crowd(2)]).own[:18]) < 0.2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0, 0.5), st.integers(2, 6))
 def test_no_more_than_the_wanted_share_of_strangers_gets_in_and_no_lower_threshold_does_it(
     seed: int, wanted: float, count: int

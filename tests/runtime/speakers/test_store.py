@@ -104,6 +104,15 @@ def altered(**changes: object) -> Path:
     return path
 
 
+def test_without_its_seal_it_is_refused() -> None:
+    path = written()
+    document = json.loads(path.read_bytes())
+    document.pop("seal")
+    path.write_text(json.dumps(document))
+    with pytest.raises(Unusable, match="seal is missing"):
+        read_store(path)
+
+
 def test_from_a_newer_xfer_it_is_refused_with_the_way_out() -> None:
     with pytest.raises(Unusable, match="pip install -U xfer"):
         read_store(altered(schema=2, people={"in": "another form"}))
