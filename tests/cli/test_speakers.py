@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ SHIPPED = Path(__file__).parents[2] / "models" / "speaker.onnx"
 Call = Callable[..., tuple[int, str, str]]
 
 
+@cache
 def speech(who: str, clips: int = 14, skip: int = 0) -> np.ndarray:
     """16 kHz speech of one person, about a second a clip."""
     root = recordings("spoken_digits")

@@ -35,6 +35,7 @@ def test_equal_errors_at_the_ends() -> None:
     one = np.ones(3)
     assert equal_error(np.array([2.0, 3, 4]), np.array([0.0, 1, 1]), one, one) == 0
     assert equal_error(np.array([0.0, 0, 0]), np.array([1.0, 1, 1]), one, one) == 1
+    assert equal_error(one, one, one, one) == 0.5  # equal scores are let in together
     assert np.isnan(equal_error(one, one, one, np.zeros(3)))
 
 
