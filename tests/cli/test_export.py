@@ -7,9 +7,12 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from tests.export.conftest import checkpoint  # noqa: F401  a fixture
+from tests.recordings import recordings
 from xfer.cli.app import main
 from xfer.train.checkpoint import Checkpoint
 
@@ -69,15 +72,70 @@ def test_json_is_one_document(run: Path, capfd: pytest.CaptureFixture[str]) -> N
         (["--name", "../elsewhere"], 2, "--name"),
         (["--frontend", "ftt"], 2, "'fft'"),
         (["nowhere.safetensors"], 3, "xfer train"),
+        (["--negatives", "nowhere"], 3, "nowhere"),
+        (["--negatives", "runs"], 2, "runs"),
+        (["--negatives", "few"], 2, "few: 3 clips that hold no label, and 20 are needed"),
+        (["--negatives", "few", "--false-accepts", "0.01"], 2, "100 are needed for 1 % false accepts"),
+        (["--false-accepts", "5"], 2, "0.05 is 5 %"),
     ],
 )
 def test_wrong_words(words: list[str], code: int, hint: str, run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run.exists()
+    strangers(Path("few"), 3)
     assert main(["export", *words]) == code
     said = capfd.readouterr()
     assert hint in said.err
     assert said.out == ""
     assert not list(Path.cwd().glob("models/*"))
+
+
+def strangers(folder: Path, count: int) -> Path:
+    """Recordings of real people in one folder, as somebody has them lying about."""
+    folder.mkdir()
+    for path in sorted(recordings("spoken_digits").rglob("*.wav"))[:count]:
+        (folder / f"{path.parent.name} {path.name}").write_bytes(path.read_bytes())
+    return folder
+
+
+def test_a_threshold_is_found_told_and_kept_by_every_verb(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = strangers(Path("strangers"), 40)
+    assert main(["export", "--negatives", "strangers", "--false-accepts", "0.1", "--json", "--quiet"]) == 0
+    said = capfd.readouterr()
+    document = json.loads(said.out)
+    assert 0 < document["threshold"] < 1
+    found = document["calibration"]
+    assert (found["false_accepts"], found["clips"], found["accepted"]) == (0.1, 40, 4)
+    assert "at most 10 %" in document["threshold_origin"]
+    assert main(["verify", "models/speaker.onnx", "--quiet"]) == 0
+    capfd.readouterr()
+    assert main(["listen", "--model", "models/speaker.onnx", "--jsonl", "--windows", "--gate", "off", str(folder)]) == 0
+    said = capfd.readouterr()
+    events = [json.loads(line) for line in said.out.splitlines()]
+    assert len({event["source"] for event in events if event["known"]}) == 4
+    assert all(event["known"] == (event["score"] >= document["threshold"] - 1e-6) for event in events)
+    assert all(event["label"] for event in events)  # the nearest
+    assert "is called unknown: calibrated so that" in said.err
+    assert "uncalibrated" not in said.err
+    assert main(["listen", "--model", "models/speaker.onnx", "--windows", "--gate", "off", str(folder)]) == 0
+    said = capfd.readouterr()
+    assert said.out.count("unknown (nearest: ") == sum(not event["known"] for event in events)
+    assert main(["models"]) == 0
+    (line,) = [line for line in capfd.readouterr().out.splitlines() if line.endswith("  models/speaker.onnx")]
+    assert f"below {document['threshold']:.4f}" in line
+
+
+def test_noise_alone_leaves_it_uncalibrated_and_says_so(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("noise").mkdir()
+    for k in range(20):
+        soundfile.write(f"noise/{k}.wav", np.random.default_rng(k).normal(0, 0.1, 3 * 16_000), 16_000)
+    assert main(["export", "--negatives", "noise", "--quiet"]) == 0
+    said = capfd.readouterr()
+    assert "unknown: uncalibrated: all 20 clips that hold no label are steady noise" in said.out
+    assert "every sound gets a label" in said.err
+    assert main(["listen", "--model", "models/speaker.onnx", "noise/0.wav"]) == 0
+    assert "its threshold is uncalibrated" in capfd.readouterr().err
+    assert main(["models"]) == 0
+    assert "  uncalibrated  " in capfd.readouterr().out
 
 
 def test_no_run_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
