@@ -112,7 +112,9 @@ def test_what_is_no_sound_is_refused(wave: np.ndarray, rate: int) -> None:
 
 
 def test_the_shortest_sound_is_answered() -> None:
-    assert xfer.load("speaker.onnx")(tone(500, 1.0)[:200], RATE).label == "low"
+    answer = xfer.load("speaker.onnx")(tone(500, 1.0)[:200], RATE)
+    assert answer.label == "low"
+    assert (answer.end, answer.windows[0].end) == (200 / RATE, 200 / RATE)
 
 
 def test_events_are_those_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
