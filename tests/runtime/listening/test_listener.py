@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,67 +14,15 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.runtime.tiny import RATE, TONES, WINDOW, melody, tiny_card, tone, write_tiny
+from tests.runtime.listening.nets import NOISE, Blocks, SumEngine, heard
+from tests.runtime.tiny import RATE, TONES, WINDOW, melody, tone, write_tiny
 from xfer.runtime.audio import Short, fill, resample, window_starts
 from xfer.runtime.engines import Array, Outputs
 from xfer.runtime.errors import Unusable
 from xfer.runtime.events import Event
 from xfer.runtime.listening import EACH_WINDOW, Listener, Rules
 from xfer.runtime.models import Model, load_model
-from xfer.runtime.sources import Block, FileSource
-
-
-class SumEngine:
-    """An engine whose scores tell every single sample of a window apart (a weighted sum, in float64)."""
-
-    def __init__(self, short: Short = "tile") -> None:
-        self.card = tiny_card(window=100, hop=40, sample_rate=1_000, labels=("a", "b"), embedding_size=1, short=short)
-        self.description = "a weighted sum"
-        self.notes = ()
-        self.weights = np.random.default_rng(5).uniform(-1, 1, 100)
-        self.seen: list[Array] = []
-
-    def run(self, windows: Array) -> Outputs:
-        self.seen += list(windows.copy())
-        share = 1 / (1 + np.exp(-(windows.astype(np.float64) @ self.weights)))
-        scores = np.stack([share, 1 - share], axis=1).astype(np.float32)
-        return Outputs(scores, scores, scores[:, :1])
-
-    def read(self, windows: Array, names: Sequence[str]) -> list[Array]:
-        outputs = self.run(windows)
-        return [getattr(outputs, name) for name in names]
-
-
-class Blocks:
-    """Samples as a source, in blocks of given sizes; a negative size is a loss of so many samples."""
-
-    name = "blocks"
-    notes = ()
-
-    def __init__(self, samples: Array, rate: int, sizes: Sequence[int], live: bool = False) -> None:
-        self.samples, self.rate, self.sizes, self.live = samples, rate, sizes, live
-
-    def blocks(self) -> Iterator[Block]:
-        at, turn, missing = 0, 0, 0
-        while at < len(self.samples):
-            size = self.sizes[turn % len(self.sizes)]
-            turn += 1
-            if size < 0:
-                missing += -size
-                at += -size
-                continue
-            yield Block(self.samples[at : at + size], time.monotonic(), missing)
-            at, missing = at + size, 0
-
-    def stop(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
-def heard(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """What must not depend on how the samples came: all but wall clock, latency and the source's name."""
-    kept = [json.loads(event.to_json()) for event in events]
-    return [{key: value for key, value in one.items() if key not in ("time", "latency_ms", "source")} for one in kept]
+from xfer.runtime.sources import FileSource
 
 
 def listen(
@@ -84,9 +31,6 @@ def listen(
     engine = SumEngine()
     model = model or Model(engine.card, engine, Path("sum"))
     return list(Listener(model, rules, **more).events(Blocks(samples, rate, sizes)))
-
-
-NOISE = np.random.default_rng(6).uniform(-0.3, 0.3, 3_000).astype(np.float32)
 
 
 @settings(max_examples=60, deadline=None)

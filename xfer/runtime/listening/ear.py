@@ -74,7 +74,8 @@ class Ear:
         if gate is None:
             return [Step(self, end, window, (window.start / self.rate, end), advance)]
         first, last, new = (self._here(place) for place in (window.start, window.end, before))
-        if gate.sound(max(0, new - self._hang), last, window.final) is None:
+        # What is new, and for a while what was: a sound that has just ended lies better in the next window.
+        if gate.sound(max(first, new - self._hang), last, window.final) is None:
             self._quiet, self._shut = last, window
             return [Step(self, end)]
         steps = []
@@ -83,7 +84,7 @@ class Ear:
             began = max(shut.start / self.rate, (fresh[0] - self._pre_roll) / self._source_rate)
             steps.append(Step(self, shut.end / self.rate, shut, (began, shut.end / self.rate)))
         sound = gate.sound(max(first, self._quiet), last, window.final) or (first, last)
-        times = (sound[0] / self._source_rate, sound[1] / self._source_rate)
+        times = (max(sound[0], first) / self._source_rate, sound[1] / self._source_rate)
         return [*steps, Step(self, end, window, times, advance)]
 
     def run(self, windows: Sequence[Window]) -> list[Outputs]:

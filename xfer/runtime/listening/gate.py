@@ -96,18 +96,18 @@ class Gate:
         self._frames += count // self.frame
 
     def sound(self, start: int, end: int, final: bool = False) -> tuple[int, int] | None:
-        """From the first to the last sound of frames that lie in [start, end) or begin before it; None: there is none.
+        """From the first to the last sound of the frames in [start, end), the first of which may begin before `start`.
 
-        Only frames that end by `end` count, which are all there when a window that ends there is; at the end of the
-        stream (`final`, after `finish`) the last and shorter one, too.
+        None: there is none. Only frames that end by `end` count, which are all there when a window that ends there is;
+        at the end of the stream (`final`, after `finish`) the last and shorter one, too.
         """
         first, last = start // self.frame, -(-end // self.frame) if final else end // self.frame
         at = bisect_right(self._ends, first)
         until = bisect_left(self._starts, last)
-        if at >= until:
+        if at >= until or first >= last:
             return None
         begin, over = max(self._starts[at], first), min(self._ends[until - 1], last)
-        return max(begin * self.frame, start), min(over * self.frame, end)
+        return begin * self.frame, min(over * self.frame, end)
 
     def forget(self, before: int) -> None:
         """Nobody will ask about sound before this."""

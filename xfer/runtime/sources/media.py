@@ -63,12 +63,14 @@ class MediaSource:
         self.rate = self._stream.rate
         self.live = self._stream.endless
         self._damage = ""
+        self._reading = False  # by a thread of its own, which alone may touch the container then
+        self._over = threading.Event()
 
     def blocks(self) -> Iterator[Block]:
         """Blocks until the end; of an endless stream until `stop`. Raises Unusable where there is no sound at all."""
         if not self.live:
             return self._once()
-        return ahead(self._for_ever, AHEAD_SECONDS, lambda: self.rate, self._told)
+        return ahead(self._owned, AHEAD_SECONDS, lambda: self.rate, self._told)
 
     def _once(self) -> Iterator[Block]:
         heard = False
@@ -82,6 +84,15 @@ class MediaSource:
             self._damage = str(error)
         if not heard:
             raise Unusable(f"{self.name} holds no sound that can be decoded")
+
+    def _owned(self) -> Iterator[Block]:
+        """What the thread that reads does, and at last closes: FFmpeg crashes when another closes what it decodes."""
+        self._reading = True
+        try:
+            yield from self._for_ever()
+        finally:
+            self._stream.close()
+            self._over.set()
 
     def _for_ever(self) -> Iterator[Block]:
         ended: float | None = None
@@ -112,8 +123,12 @@ class MediaSource:
         self._told.set()
 
     def close(self) -> None:
-        """Close the container."""
-        self._stream.close()
+        """Close the container; the thread that reads it does so itself, as soon as FFmpeg lets it."""
+        self._told.set()
+        if self._reading:
+            self._over.wait(READ_SECONDS)
+        else:
+            self._stream.close()
 
     @property
     def notes(self) -> tuple[str, ...]:

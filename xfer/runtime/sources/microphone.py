@@ -107,6 +107,30 @@ class Microphone:
         return ()
 
 
+class Intake:
+    """What PortAudio's callback fills: frames, when they were made, and how many it lost before them."""
+
+    def __init__(self, rate: int) -> None:
+        self.ring = Ring(round(RING_SECONDS * rate))
+        self._rate = rate
+        self._next: float | None = None  # when the next sample should be made, by the device's clock
+
+    def take(self, frames: npt.NDArray[np.float32], made: float, current: float, overflow: bool, now: float) -> None:
+        """Copy and count.
+
+        made, current: of the first frame and of this call, by the device's clock, which may be any; now: by ours
+        overflow: sound was lost before these frames
+        """
+        lost = 0
+        if overflow:
+            # How much was lost is told by no count, only by the clock; one frame at least, so that the gap is marked.
+            gone = made - self._next if self._next is not None else 0.0
+            lost = max(1, round(gone * self._rate)) if 0 <= gone < RING_SECONDS else 1
+        self._next = made + len(frames) / self._rate
+        delay = current - self._next  # of the last frame
+        self.ring.put(frames.copy(), now - delay if 0 < delay < _LONGEST_DELAY else now, lost)
+
+
 class _Device:
     """One opening of a microphone, at a rate of its own, heard at the source's."""
 
@@ -118,8 +142,7 @@ class _Device:
         self._own_rate, self.channels = settings_for(sounddevice, self.info, rate, channel)
         self.rate = into or self._own_rate
         self._resampler = Resampler(self._own_rate, self.rate)
-        self._ring = Ring(round(RING_SECONDS * self._own_rate))
-        self._next: float | None = None  # when the next sample should be made, by the device's clock
+        self._intake = Intake(self._own_rate)
         self._chatter: list[str] = []
         try:
             with captured(self._chatter):
@@ -137,27 +160,20 @@ class _Device:
                 f"microphone {self.info.name!r} cannot be opened ({error}): close what else uses it, or see xfer doctor"
             ) from error
 
-    def _callback(self, frames: npt.NDArray[np.float32], count: int, when: Any, status: Any) -> None:
-        made, now = float(when.inputBufferAdcTime), time.monotonic()
-        lost = 0
-        if status.input_overflow:
-            # How much PortAudio lost is not told but by its clock; one frame at least, so that the gap is marked.
-            gone = made - self._next if self._next is not None else 0.0
-            lost = max(1, round(gone * self._own_rate)) if 0 <= gone < RING_SECONDS else 1
-        self._next = made + count / self._own_rate
-        delay = float(when.currentTime) - self._next  # of the last sample
-        self._ring.put(frames.copy(), now - delay if 0 < delay < _LONGEST_DELAY else now, lost)
+    def _callback(self, frames: npt.NDArray[np.float32], _: int, when: Any, status: Any) -> None:
+        made, current = float(when.inputBufferAdcTime), float(when.currentTime)
+        self._intake.take(frames, made, current, bool(status.input_overflow), time.monotonic())
 
     def blocks(self, told: threading.Event, channel: int | None) -> Iterator[Block]:
         """Blocks until `told`, or until the device is gone."""
         silent = time.monotonic()
         most = round(_PIECE_SECONDS * self._own_rate)
         while not told.is_set():
-            found = self._ring.get(POLL_SECONDS, most)
+            found = self._intake.ring.get(POLL_SECONDS, most)
             if found is not None:
                 silent = time.monotonic()
                 frames, arrived, missing = found
-                waiting = self._ring.held / self._own_rate
+                waiting = self._intake.ring.held / self._own_rate
                 samples = self._resampler.push(one_channel(frames, channel))
                 lost = round(missing * self.rate / self._own_rate)
                 yield Block(samples, arrived, lost, waiting, waiting > HURRY_SECONDS)
