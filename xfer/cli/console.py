@@ -82,6 +82,28 @@ def next_steps(*commands: str) -> None:
         say(f"  {command}")
 
 
+class Meter:
+    """A level on stderr, redrawn in its line; nothing where stderr is no terminal."""
+
+    _LOWEST_DBFS = -60.0
+    _WIDTH = 40
+
+    def __enter__(self) -> Meter:
+        return self
+
+    def show(self, dbfs: float) -> None:
+        """Draw a level."""
+        if not is_live() or talk.quiet:
+            return
+        share = (min(max(dbfs, self._LOWEST_DBFS), 0.0) - self._LOWEST_DBFS) / -self._LOWEST_DBFS
+        full = round(self._WIDTH * share)
+        print(f"\r{'█' * full}{'░' * (self._WIDTH - full)} {dbfs:6.1f} dBFS", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if is_live() and not talk.quiet:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
 class EpochBar:
     """The progress of a training on stderr: a live bar on a terminal, else a line an epoch and one now and then."""
 

@@ -142,13 +142,15 @@ def tiny_model() -> bytes:
 
 def microphones_here() -> tuple[list[dict[str, Any]], str]:
     """Every microphone as plain values, and why there is none to list."""
-    from xfer.runtime.sources.portaudio import microphones
+    from xfer.runtime.sources.portaudio import microphones, rates_of, start
 
     try:
-        found = microphones()
+        sounddevice = start()
+        found = microphones(sounddevice)
     except XferError as error:
         return [], str(error)
-    return [dict(vars(each)) for each in found], "" if found else "PortAudio sees no microphone"
+    listed = [{**vars(each), "rates": rates_of(sounddevice, each)} for each in found]
+    return listed, "" if found else "PortAudio sees no microphone"
 
 
 def python_is_supported() -> bool:
