@@ -102,9 +102,8 @@ def _try_microphone(wanted: str, seconds: float, channel: int | None, json: bool
         found = asdict(trial) | {"problems": list(trial.problems), "nothing_said": trial.nothing_said}
         result_json({"microphone": asdict(info), "channels": channels, **found})
         return 1 if trial.problems else 0
-    result(
-        f"microphone         {info.index} {info.name!r} ({info.system}), {rate} Hz, {channels} channel{'s' * (channels > 1)}"
-    )
+    several = "s" * (channels > 1)
+    result(f"microphone         {info.index} {info.name!r} ({info.system}), {rate} Hz, {channels} channel{several}")
     result(f"sound              {trial.seconds:.1f} s, {trial.dropped} samples lost")
     if trial.seconds:
         result(f"level              {trial.level_dbfs:.1f} dBFS, its peak {trial.peak_dbfs:.1f}")

@@ -115,7 +115,8 @@ def try_out(source: Source, seconds: float, meter: Callable[[float], None] = lam
 def measure(samples: Samples, rate: int, waited: float, dropped: int = 0, bad: int = 0) -> Trial:
     """What there is to say about samples, (n,)."""
     if not len(samples):
-        return Trial(0.0, waited, rate, *[LOWEST_DBFS] * 4, 0, 0.0, dropped, bad)
+        low = LOWEST_DBFS
+        return Trial(0.0, waited, rate, low, low, low, low, 0, 0.0, dropped, bad)
     frame = max(1, round(FRAME_SECONDS * rate))
     whole = max(1, len(samples) // frame)
     frames: npt.NDArray[np.float64] = np.sort(levels_dbfs(np.resize(samples, whole * frame).reshape(whole, frame)))
