@@ -8,20 +8,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from xfer.export.clips import Recordings
 from xfer.export.describe import card_of
 from xfer.export.fold import fold
 from xfer.export.formats import Form, form_of
 from xfer.export.frontend import Choice, choose
-from xfer.export.golden import golden_clips
+from xfer.export.golden import AsExported, golden_clips
 from xfer.export.inputs import parity_inputs
 from xfer.export.onnx import to_shipped, to_twin
 from xfer.export.parity import ParityReport, Reference, Subject, prove, ways_of
 from xfer.export.parity.page import document
 from xfer.export.parity.report import table
 from xfer.export.place import check_place, older, put_in_place, workplace
+from xfer.export.precisions.calibration import at_levels
+from xfer.export.precisions.reducing import Reduced, reduce
+from xfer.export.precisions.trial import Trial
+from xfer.export.threshold import Asked, calibrated
 from xfer.runtime.atomic import write_atomically
 from xfer.runtime.card import Card
-from xfer.runtime.engines import Array
+from xfer.runtime.engines import Array, open_engine
 from xfer.runtime.errors import AnswerIsNo, Unusable
 from xfer.runtime.models import load_model
 from xfer.runtime.selftest import verify
@@ -52,14 +57,19 @@ def export(
     frontend: str = "auto",
     clips: Mapping[str, Array] | None = None,
     progress: Callable[[str], None] = lambda _line: None,
+    recordings: Recordings | None = None,
+    asked: Asked | None = None,
 ) -> Exported:
     """Fold, convert, prove and put in place; `clips` are real windows, (window,) each, that parity also hears.
 
     `frontend`: the form of the front-end, conv or fft, or auto: the one that is faster here in the format's engine.
+    `recordings`: those of the run; a precision other than fp32 is calibrated and judged on them.
+    `asked`: what a threshold for unknown sound is to be found on; without it the card says uncalibrated.
     The file goes to `out`/<name><suffix>, the name being the task's unless given. It is written under a hidden name
     first; whatever goes wrong leaves an older file of that name as it was. The parity report goes to the run's.
-    Raises AnswerIsNo where the file does not compute what was trained; Unusable for a format, precision, form or
-    name that cannot be; NotThere for an absent package; OSError (a full disk).
+    Raises AnswerIsNo where the file does not compute what was trained, or loses accuracy at the gate; Unusable for a
+    format, precision, form or name that cannot be, or too few recordings; NotThere for an absent package; OSError (a
+    full disk).
     """
     began = time.monotonic()
     form = form_of(format, precision)
@@ -68,23 +78,35 @@ def export(
     with workplace(target) as folder:
         choice = choose(net.frontend, net.window, form.format, frontend)
         progress(f"folding {net.name}: front-end as {_told(choice)}, {form.format} {form.precision}")
-        twin_graph = to_twin(fold(net, choice.form))
-        shipped_graph = to_shipped(twin_graph)
         reference = Reference(net)
-        progress(f"asking the checkpoint what {net.name} should say")
-        card = card_of(checkpoint, name or checkpoint.task, form, choice)
-        golden, said = golden_clips(reference, card, clips or {})
-        progress(said)
+        card = card_of(checkpoint, name or checkpoint.task, form, choice, recordings.data if recordings else None)
+        twin_graph = to_twin(fold(net, choice.form))
+        graphs = Reduced(twin_graph, form.shipped(twin_graph))
+        if form.reducer:
+            trial = Trial(checkpoint, recordings, form, card, folder, progress)
+            try:
+                graphs = reduce(form, twin_graph, trial, progress)
+            except AnswerIsNo as error:
+                raise AnswerIsNo(_refusal(str(error), target, None)) from error
+        if asked and asked.negatives:
+            heard_by = folder / f"asked{form.suffix}"
+            form.writer(graphs.shipped, card, heard_by)
+            card = calibrated(card, open_engine(heard_by, 1, "cpu"), asked, progress)
         draft, twin = folder / target.name, folder / f"twin{form.suffix}"
-        form.writer(shipped_graph, card, draft)
+        form.writer(graphs.shipped, card, draft)
         check_place(draft, target)
-        form.writer(twin_graph, card, twin)
-        inputs = parity_inputs(net.window, net.sample_rate, clips)
-        progress(f"parity on {len(inputs)} inputs, from front-end to decision")
+        form.writer(graphs.twin, card, twin)
         ways, notes = ways_of(draft, twin)
+        progress(f"asking the {'file' if form.reducer else 'checkpoint'} what {net.name} should say")
+        said_by = AsExported(ways[0].open().model, reference) if form.reducer else reference
+        golden, said = golden_clips(said_by, card, clips or {})
+        progress(said)
+        heard = {**(clips or {}), **(at_levels(clips or {}) if form.calibrated else {})}
+        inputs = parity_inputs(net.window, net.sample_rate, heard)
+        progress(f"parity on {len(inputs)} inputs, from front-end to decision")
         parity = prove(
             reference,
-            Subject(card, ways, shipped_graph, tuple(notes)),
+            Subject(card, ways, to_shipped(twin_graph), tuple(notes), graphs.gate, graphs.put_back),
             inputs,
             lambda done, of: None if done % 8 and done < of else progress(f"parity: {done} of {of} inputs"),
         )
@@ -96,7 +118,7 @@ def export(
         card = replace(card, parity=parity.summary())
         final = folder / "final" / target.name
         final.parent.mkdir()
-        form.writer(shipped_graph, card, final, to_text(golden, card.sample_rate))
+        form.writer(graphs.shipped, card, final, to_text(golden, card.sample_rate))
         _check_final(final, target, report)
         size = _size(final)
         put_in_place(final, target)
