@@ -97,6 +97,13 @@ def test_a_folder_has_two_more_members(tmp_path: Path) -> None:
     assert not validator("folder").is_valid(json.loads(tiny_card().to_json()))
 
 
+def test_the_docs_name_every_field_and_the_version() -> None:
+    docs = Path(__file__).parents[2] / "docs" / "export.md"
+    section = docs.read_text(encoding="utf8").partition("## The card")[2].partition("\n## ")[0]
+    assert [name for name in FIELDS if f"`{name}`" not in section] == []
+    assert f"version {SCHEMA}" in section
+
+
 STRICT = [name for name, field in FIELDS.items() if not str(field.type).startswith("dict")]
 """Fields on which the two must agree about every value; inside objects the schema says more than reading needs."""
 values = st.recursive(

@@ -7,6 +7,7 @@ engine on one thread, one window at a time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,9 +95,11 @@ def calibrated(card: Card, engine: Engine, asked: Asked, progress: Callable[[str
     threshold = calibrate(negatives, [events for events, _ in known], asked.target)
     if threshold is None:
         sure = int((best_of([clip for clips in negatives.values() for clip in clips]) >= 1.0).sum())
+        share = math.ceil(100 * sure / total)
         why = (
             f"uncalibrated: to {sure} of {total} clips that hold no label ({sure / total:.1%}) the model gives the "
             f"full score, so no threshold takes at most {100 * asked.target:g} %"
+            + (f"; one takes {share} % (--false-accepts {share / 100:g})" if share <= 100 * LARGEST_TARGET else "")
         )
         progress(f"threshold: {why}")
         return replace(card, threshold_origin=why)

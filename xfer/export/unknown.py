@@ -2,8 +2,8 @@
 
 Never on the test side. A model is asked as `xfer listen` asks it: an event's scores are the mean over up to three
 windows, each run alone, and a clip is taken for a label where any event of its beginning names one. The first event,
-which has one window to go by, is the rashest: on real strangers a threshold found on the third alone let in nearly
-twice as many as it promised.
+which has one window to go by, is the rashest: a threshold found on the third alone let in 1.8 times as many of ESC-10's
+clips as it counted.
 """
 
 from __future__ import annotations
