@@ -109,6 +109,13 @@ class Gate:
         begin, over = max(self._starts[at], first), min(self._ends[until - 1], last)
         return begin * self.frame, min(over * self.frame, end)
 
+    def share(self, start: int, end: int, final: bool = False) -> float:
+        """How much of [start, end) is sound, 0 to 1; of the frames that `sound` looks at."""
+        first, last = start // self.frame, -(-end // self.frame) if final else end // self.frame
+        at, until = bisect_right(self._ends, first), bisect_left(self._starts, last)
+        runs = zip(self._starts[at:until], self._ends[at:until], strict=True)
+        return sum(min(over, last) - max(begin, first) for begin, over in runs) / max(1, last - first)
+
     def forget(self, before: int) -> None:
         """Nobody will ask about sound before this."""
         gone = bisect_right(self._ends, before // self.frame - 1)
@@ -135,9 +142,17 @@ class Gate:
 
 
 def levels_dbfs(frames: Samples) -> npt.NDArray[np.float64]:
-    """Root mean square of each frame in dBFS, (n, length) -> (n,): at least -100; NaN where a value is no sound."""
+    """Root mean square of each frame in dBFS, (n, length) -> (n,): at least -100; NaN where a value is no sound.
+
+    Around its straight line: what is slower than a frame, a device's offset or the wind, is no sound. Without this the
+    offset of a cheap microphone holds the gate open, and brown noise opens it every second.
+    """
+    ramp = np.arange(frames.shape[1]) - (frames.shape[1] - 1) / 2
     with np.errstate(invalid="ignore", over="ignore"):
-        powers = np.square(frames, dtype=np.float64).mean(axis=1)
+        centred = frames - frames.mean(axis=1, keepdims=True, dtype=np.float64)
+        powers = np.square(centred).mean(axis=1)
+        if len(ramp) > 2:  # each row by itself: a product of matrices might depend on how many there are
+            powers -= np.square((centred * ramp).mean(axis=1)) / np.square(ramp).mean()
     powers[~np.isfinite(powers)] = np.nan
     levels: npt.NDArray[np.float64] = 10 * np.log10(np.maximum(powers, 10 ** (LOWEST_DBFS / 10)))
     return levels

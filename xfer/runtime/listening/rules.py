@@ -32,6 +32,10 @@ class Rules:
     """What was just before a sound is heard with it."""
     averaged: int = AVERAGED_WINDOWS
     """Windows to a decision."""
+    fullness: float = 0.5
+    """Of these, only windows with at least this share of the sound that the fullest has."""
+    least_sound: float = 0.25
+    """Share of a window: while a sound goes on and has not filled so much of it, nothing is decided."""
     threshold: float | None = None
     """In place of the card's."""
     hold: float = 0.8
@@ -54,7 +58,11 @@ class Rules:
         bad = [name for name in positive if getattr(self, name) <= 0]
         times = ("hang_seconds", "pre_roll_seconds", "shortest_seconds", "merge_seconds")
         bad += [name for name in times if getattr(self, name) < 0]
-        bad += [name for name in ("hold", "threshold") if not 0 <= (getattr(self, name) or 0) <= 1]
+        bad += [
+            name
+            for name in ("hold", "threshold", "fullness", "least_sound")
+            if not 0 <= (getattr(self, name) or 0) <= 1
+        ]
         if bad:
             raise Unusable(f"{bad[0]} cannot be {getattr(self, bad[0])}")
 

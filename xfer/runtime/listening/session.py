@@ -119,7 +119,7 @@ class Session:
             self._queue(lane.finish())
         yield from self._take_up(math.inf, hurry=False)
         for ear in self._ears:
-            for told in ear.merger.finish():
+            for told in ear.finish():
                 yield from self._event(ear, told, 0.0)
         for gap in self._gaps.rest():
             yield self._gap(gap)
