@@ -124,7 +124,7 @@ def measure(chosen: argparse.Namespace, stack: ExitStack) -> None:
         print("rule                       hits   wrong  alarms/h  latency  run")
         for name, each in variants(rules).items():
             memory = Memory(samples, scene.rate)
-            at, share = said(kept, memory, truth_of(scene), tolerance, hours, each, own)
+            (at,), share = said(kept, memory, truth_of(scene), tolerance, hours, [chosen.threshold], each, own)
             late = f"{at.latency_median:7.2f}" if at.latency_median is not None else "      -"
             rates = f"{at.hit_rate:>6.1%} {at.wrong_rate:>7.1%} {at.false_alarms_per_hour:>9.1f}"
             print(f"{name:<24} {rates} {late} {share:>5.0%}")

@@ -131,11 +131,19 @@ def _show(told: Live) -> None:
     result(f"at {at.threshold:.2f}       {card}")
     result(f"  hits          {at.hit_rate:.1%}  (95 %: {low:.1%} to {high:.1%})")
     result(f"  false alarms  {at.false_alarms_per_hour:,.1f} an hour  (95 %: {few:,.1f} to {many:,.1f})")
+    best = told.told[0]
+    result("told by xfer listen, gated and merged")
+    result(f"  hits          {best.hit_rate:.1%}, called wrong {best.wrong_rate:.1%}")
+    result(f"  false alarms  {best.false_alarms_per_hour:,.1f} an hour; {told.windows_run:.0%} of the windows were run")
+    result("window by window")
     result("threshold    hits   wrong  false alarms/h  onset error (s)     latency (s)")
     result("                   called                   median    90 %   median    90 %")
     by_threshold = {each.threshold: each for each in told.curve}
     for threshold in SHOWN:
         result(_row(by_threshold[threshold]))
+    result("told by xfer listen")
+    for each in told.told[1:]:
+        result(_row(each))
     fit = told.bearable
     if fit:
         result(f"at most one false alarm an hour from {fit.threshold:g} on: {fit.hit_rate:.1%} hits")

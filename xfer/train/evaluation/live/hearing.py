@@ -18,6 +18,7 @@ from xfer.train.data.room import own_class, stretches
 from xfer.train.data.waves import Waves
 from xfer.train.evaluation.evaluate import Evaluation, evaluate
 from xfer.train.evaluation.live.matching import Alarm, Outcome, Point, Truth, alarms_interval, match, point
+from xfer.train.evaluation.live.saying import Remembering, said
 from xfer.train.evaluation.live.scene import Placed, Scene, Terms, compose
 from xfer.train.evaluation.live.sounding import SceneSource
 from xfer.train.evaluation.rates import Interval, wilson
@@ -64,14 +65,19 @@ class Live:
     """One a clip, in time."""
     alarms: tuple[Alarm, ...]
     curve: tuple[Point, ...]
+    """Window by window, as they come: what the net itself can do."""
     at_card: Point
-    """At the card's threshold, or at 0 where it has none: what `xfer listen` does with this model."""
+    """At the card's threshold, or at 0 where it has none."""
     hit_interval: Interval
     """95 % of the hit rate at the card's threshold (Wilson)."""
     alarms_interval: Interval
     """95 % of the false alarms an hour there (exact)."""
     seconds: float
     """That listening took."""
+    told: tuple[Point, ...]
+    """What `xfer listen` tells by its own rules, gated and merged: at the card's threshold, then at those of SHOWN."""
+    windows_run: float
+    """Share of the windows that its gate lets the net hear."""
 
     @property
     def live_accuracy(self) -> float:
@@ -113,6 +119,11 @@ class Live:
             "one_false_alarm_an_hour": asdict(bearable) if bearable else None,
             "right_alone_missed_live": [str(placed.clip.path) for placed in self.lost],
             "curve": [asdict(each) for each in self.curve],
+            "told": {
+                "at_threshold": asdict(self.told[0]),
+                "curve": [asdict(each) for each in self.told[1:]],
+                "windows_run": self.windows_run,
+            },
             "real_time_factor": round(self.seconds / self.scene.seconds, 5),
             "seconds": round(self.seconds, 2),
         }
@@ -145,7 +156,7 @@ def hear(
             f"{data.name} has no clip with a label that {subject.path.name} knows ({label!r}: "
             f"{nearest(label, subject.labels)}): live, nothing could be right"
         )
-    listener = Listener(model, EACH_WINDOW)
+    listener = Listener(Model(card, Remembering(model.engine), model.path), EACH_WINDOW)
     window, hop = card.window_seconds, listener.hops[0] / card.sample_rate
     # A clip's last trace: the mean over some windows, of which the oldest just touches it.
     tolerance = max(window, (AVERAGED_WINDOWS - 1) * hop)
@@ -158,8 +169,10 @@ def hear(
         events.append(event)
         progress("listening", math.ceil(event.end), math.ceil(scene.seconds))
     spent = time.monotonic() - began
+    source, hours = SceneSource(scene, waves), scene.seconds / 3600
+    thresholds = (None, *SHOWN)
+    told, run = said(listener.model, source, truth_of(scene), tolerance, hours, thresholds, nothing=nothing)
     outcomes, alarms = match(events, truth_of(scene), tolerance, nothing)
-    hours = scene.seconds / 3600
     at_card = point(outcomes, alarms, card.threshold or 0.0, hours)
     alone = evaluate(
         subject,
@@ -186,6 +199,8 @@ def hear(
         wilson(at_card.hits, len(outcomes)),
         alarms_interval(at_card.false_alarms, hours),
         spent,
+        tuple(told),
+        run,
     )
 
 

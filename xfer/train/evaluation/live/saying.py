@@ -8,12 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from xfer.runtime.decide import ByCard
 from xfer.runtime.engines import Array, Engine, Outputs
 from xfer.runtime.events import Event
 from xfer.runtime.listening import Listener, Rules
 from xfer.runtime.models import Model
 from xfer.runtime.sources import Source
 from xfer.train.evaluation.live.matching import Point, Truth, match, point
+
+DEFAULT = Rules()
+"""Those of `xfer listen`."""
 
 
 class Remembering:
@@ -48,26 +52,29 @@ def said(
     truth: Sequence[Truth],
     tolerance: float,
     hours: float,
-    rules: Rules,
+    thresholds: Sequence[float | None],
+    rules: Rules = DEFAULT,
     nothing: Collection[str] = (),
-) -> tuple[Point, float]:
-    """What comes of listening by these rules at their threshold, and the share of windows that were run.
+) -> tuple[list[Point], float]:
+    """What comes of listening by these rules at each threshold (None: the card's), and the share of windows run.
 
     A clip is hit by an event that begins with its label; its latency counts until that is told. What is named and ends
-    where it was not is a false alarm.
+    where it was not is a false alarm. All thresholds listen at once: the same model, several times on one stream.
     """
-    listener = Listener(model, rules, early=True)
-    events = [event for event in listener.events(source) if event.kind == "event" and event.known]
-    began, ended = ([event for event in events if event.state == state] for state in ("began", "ended"))
-    outcomes, _ = match([_surely(event) for event in began], truth, tolerance, nothing)
-    _, alarms = match([_surely(event) for event in ended], truth, tolerance, nothing)
+    names = [str(number) for number in range(len(thresholds))]
+    engine = model.engine if isinstance(model.engine, Remembering) else Remembering(model.engine)
+    several = [Model(replace(model.card, name=name), engine, model.path) for name in names]
+    deciders = [ByCard(each.card, threshold) for each, threshold in zip(several, thresholds, strict=True)]
+    listener = Listener(several, rules, early=True, deciders=deciders)
+    by_name: dict[tuple[str, str], list[Event]] = {}
+    for event in listener.events(source):
+        if event.kind == "event" and event.known:  # it was told: how sure it is plays no part any more
+            by_name.setdefault((event.model, event.state), []).append(replace(event, score=1.0))
+    found = []
+    for name, threshold in zip(names, thresholds, strict=True):
+        outcomes, _ = match(by_name.get((name, "began"), []), truth, tolerance, nothing)
+        _, alarms = match(by_name.get((name, "ended"), []), truth, tolerance, nothing)
+        at = model.card.threshold if threshold is None else threshold
+        found.append(replace(point(outcomes, alarms, 0.0, hours), threshold=at or 0.0))
     state = listener.state.models[0]
-    windows = max(1, state.windows + state.skipped)
-    found = point(outcomes, alarms, 0.0, hours)
-    threshold = model.card.threshold if rules.threshold is None else rules.threshold
-    return replace(found, threshold=threshold or 0.0), state.windows / windows
-
-
-def _surely(event: Event) -> Event:
-    """An event whose score plays no part: it was told."""
-    return replace(event, score=1.0)
+    return found, state.windows / max(1, state.windows + state.skipped)
