@@ -318,7 +318,7 @@ def test_a_wrong_rate_in_the_card_is_heard(tmp_path: Path) -> None:
 
 def test_resampling_that_is_skipped_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The runtime itself at fault: what comes in at another rate reaches the net as it is."""
-    monkeypatch.setattr("xfer.runtime.stream.Resampler", lambda _from, to: audio.Resampler(to, to))
+    monkeypatch.setattr("xfer.runtime.listening.session.Resampler", lambda _from, to: audio.Resampler(to, to))
     report = parity(small_checkpoint(tmp_path), tmp_path, inputs={"dc": np.full(8000, 0.5, np.float32)}, ways=main_way)
     assert report.first_failure is not None
     assert report.first_failure.stage == "heard"

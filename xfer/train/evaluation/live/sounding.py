@@ -23,7 +23,7 @@ HELD_PIECES = 4
 
 
 class SceneSource:
-    """A scene as `xfer.runtime.stream.Listener` hears it (a `runtime.sources.Source`)."""
+    """A scene as `xfer.runtime.listening.Listener` hears it (a `runtime.sources.Source`)."""
 
     name = "scene"
     live = False
