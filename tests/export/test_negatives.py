@@ -142,7 +142,8 @@ def sided(tmp_path: Path) -> tuple[Clip, ...]:
 def test_of_the_run_held_out_classes_count_and_clips_that_were_only_not_used_do_not(tmp_path: Path) -> None:
     apart = tuple(Clip(tmp_path / f"x{k}", "stranger", "g") for k in range(3))
     unused = tuple(Clip(tmp_path / f"u{k}", "ada", "g") for k in range(3))  # beyond data.clips_per_class
-    (found,) = of_run(knows(tmp_path), run_with(tmp_path, (*sided(tmp_path), *apart, *unused)), 0.05)
+    tested = Clip(tmp_path / "t", "stranger", "g", split="test")
+    (found,) = of_run(knows(tmp_path), run_with(tmp_path, (*sided(tmp_path), *apart, *unused, tested)), 0.05)
     assert found.source == HELD_OUT
     assert found.clips == apart
     assert of_run(knows(tmp_path), None, 0.05) == []
