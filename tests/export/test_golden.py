@@ -57,6 +57,14 @@ def test_what_travels_is_the_checkpoints_own_answer(form: Form, tmp_path: Path) 
         assert np.abs(clip.samples - heard).max() <= 0.5 / 32768 + 1e-9
 
 
+def test_no_recording_travels_where_none_shall(tmp_path: Path) -> None:
+    """Parity hears them all the same."""
+    exported = export(small_checkpoint(tmp_path / "run"), tmp_path / "models", clips=real_windows(), recorded=False)
+    golden = golden_of(exported.path, exported.card)
+    assert (len(golden.clips), golden.recorded) == (8, 0)
+    assert exported.card.parity["real_inputs"] == 4
+
+
 @each_form
 @pytest.mark.parametrize("kind", ["stft", "sinc"])
 def test_the_probe_is_the_front_end_at_its_places(kind: str, form: Form, tmp_path: Path) -> None:

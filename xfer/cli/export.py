@@ -38,6 +38,10 @@ def export(
     ] = 0.05,
     name: Annotated[str, typer.Option(help="The model's name, in place of the task's.")] = "",
     out: Annotated[Path, typer.Option(help="Folder of the model file.")] = Path("models"),
+    no_recordings: Annotated[
+        bool,
+        typer.Option("--no-recordings", help="No window of the data in the file, even where its licence allows it."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Warnings and errors only.")] = False,
 ) -> None:
@@ -77,6 +81,7 @@ def export(
         progress=say,
         recordings=recordings,
         asked=asked,
+        recorded=not no_recordings,
     )
     _show(exported, as_json)
     if negatives and exported.card.threshold is None:

@@ -84,7 +84,9 @@ def golden_clips(reference: Reference, card: Card, clips: Mapping[str, Array]) -
     golden = _small_enough(Golden((*made, *recorded), card.licence, str(card.data.get("attribution") or "")), card)
     if golden.recorded:
         return golden, f"{golden.inputs} ({golden.licence})"
-    reason = kept_out or ("one window is too large to travel" if recorded else "no real window is here")
+    reason = kept_out or (
+        "one window is too large to travel" if recorded else "no real window is here, or none shall travel"
+    )
     return Golden(golden.clips), f"{len(golden.clips)} golden clips, all by formula: {reason}"
 
 

@@ -59,12 +59,14 @@ def export(
     progress: Callable[[str], None] = lambda _line: None,
     recordings: Recordings | None = None,
     asked: Asked | None = None,
+    recorded: bool = True,
 ) -> Exported:
     """Fold, convert, prove and put in place; `clips` are real windows, (window,) each, that parity also hears.
 
     `frontend`: the form of the front-end, conv or fft, or auto: the one that is faster here in the format's engine.
     `recordings`: those of the run; a precision other than fp32 is calibrated and judged on them.
     `asked`: what a threshold for unknown sound is to be found on; without it the card says uncalibrated.
+    `recorded`: may windows of the data travel in the file as golden clips, where their licence allows it?
     The file goes to `out`/<name><suffix>, the name being the task's unless given. It is written under a hidden name
     first; whatever goes wrong leaves an older file of that name as it was. The parity report goes to the run's.
     Raises AnswerIsNo where the file does not compute what was trained, or loses accuracy at the gate; Unusable for a
@@ -99,7 +101,7 @@ def export(
         ways, notes = ways_of(draft, twin)
         progress(f"asking the {'file' if form.reducer else 'checkpoint'} what {net.name} should say")
         said_by = AsExported(ways[0].open().model, reference) if form.reducer else reference
-        golden, said = golden_clips(said_by, card, clips or {})
+        golden, said = golden_clips(said_by, card, (clips or {}) if recorded else {})
         progress(said)
         heard = {**(clips or {}), **(at_levels(clips or {}) if form.calibrated else {})}
         inputs = parity_inputs(net.window, net.sample_rate, heard)
