@@ -22,23 +22,26 @@ FRAME = 20
 
 
 def by_definition(samples: Array, rules: Rules) -> list[bool]:
-    """Which frames are sound, one after another, each around the straight line that fits it best."""
-    lows: list[float] = []
+    """Which frames are sound, one after another, half by half around the straight line that fits it best."""
+    lows: list[tuple[float, float]] = []
     second: list[float] = []
     answers = []
     for at in range(0, len(samples) - FRAME + 1, FRAME):
-        values = [float(value) for value in samples[at : at + FRAME]]
-        slope, start = np.polyfit(range(FRAME), values, 1) if np.isfinite(values).all() else (np.nan, np.nan)
-        power = sum((value - start - slope * n) ** 2 for n, value in enumerate(values)) / FRAME
+        power = 0.0
+        for part in range(at, at + FRAME, FRAME // 2):
+            values = [float(value) for value in samples[part : part + FRAME // 2]]
+            slope, start = np.polyfit(range(10), values, 1) if np.isfinite(values).all() else (np.nan, np.nan)
+            power += sum((value - start - slope * n) ** 2 for n, value in enumerate(values)) / FRAME
         level = 10 * np.log10(max(power, 1e-10)) if np.isfinite(power) else float("nan")
         history = round(rules.floor_seconds)
-        floor = min(lows[-history:]) if len(lows) >= history else -100.0
-        answers.append(level > max(rules.quiet_dbfs, min(floor, rules.highest_floor_dbfs) + rules.margin_db))
+        floor, above = min(lows[-history:]) if len(lows) >= history else (-100.0, -100.0)
+        margin = min(rules.margin_db + 5 * (above - floor), 16.0)
+        answers.append(level > max(rules.quiet_dbfs, min(floor, rules.highest_floor_dbfs) + margin))
         second.append(level)
         if len(second) == 50:
             told = sorted(value for value in second if value == value)
             if len(told) >= 25:
-                lows.append(told[len(told) // 10])
+                lows.append((told[len(told) // 10], told[len(told) // 4]))
             second = []
     return answers
 
@@ -140,13 +143,13 @@ def test_silence_costs_no_inference() -> None:
 
 def test_an_offset_and_the_wind_are_no_sound() -> None:
     rate = 8_000
-    swell = 0.03 * np.sin(2 * np.pi * 3 * np.arange(60 * rate) / rate)  # 3 Hz
+    swell = 0.1 * np.sin(2 * np.pi * 3 * np.arange(60 * rate) / rate)  # 3 Hz
     for slow in (np.full(60 * rate, 0.3), swell):
         assert scored_share((noise(60, -75) + slow).astype(np.float32), rate, Rules()) == 0
 
 
 def test_a_loud_sound_that_lasts_is_never_taken_for_the_room() -> None:
-    assert scored_share(noise(120, -30), 8_000, Rules()) == 1
+    assert scored_share(noise(120, -18), 8_000, Rules()) == 1
 
 
 def test_a_sound_after_long_silence_is_heard_from_its_first_sample() -> None:
@@ -164,7 +167,7 @@ def test_a_sound_after_long_silence_is_heard_from_its_first_sample() -> None:
     assert merged[-1].end == 501.0
 
 
-@pytest.mark.parametrize("snr", [20, 10])
+@pytest.mark.parametrize("snr", [20, 10, 7])
 def test_words_in_a_noisy_room_are_let_in_and_most_of_the_room_is_not(snr: int) -> None:
     """Real words, half a minute apart, over steady noise: all of each word above the noise lies in windows that run."""
     rate = 16_000

@@ -18,11 +18,11 @@ class Rules:
 
     gate: bool = True
     """Do windows in which nothing new is heard cost no inference?"""
-    margin_db: float = 9.0
-    """A sound is what lies so far above the noise floor."""
+    margin_db: float = 5.5
+    """A sound is what lies so far above the noise floor, and further where the noise itself comes and goes."""
     quiet_dbfs: float = -70.0
     """Below this nothing is a sound, whatever the floor."""
-    highest_floor_dbfs: float = -45.0
+    highest_floor_dbfs: float = -35.0
     """A floor above this is not believed: what is so loud is listened to, however long it lasts."""
     floor_seconds: float = 20.0
     """A steady sound becomes the floor after so long; before the stream is as old, there is no floor."""
