@@ -194,6 +194,22 @@ def test_real_windows_of_the_runs_own_data(checkpoint: Callable[[str], Checkpoin
     assert exported.card.parity["real_inputs"] == 3
 
 
+def test_real_windows_of_a_manifest(checkpoint: Callable[[str], Checkpoint], tmp_path: Path) -> None:
+    files = sorted(recordings("spoken_digits").rglob("*.wav"))[:40]
+    manifest = tmp_path / "mine.csv"
+    manifest.write_text("path,label\n" + "".join(f"{file},{file.parent.name}\n" for file in files))
+    found = replace(checkpoint("convnet"), recipe={"data": {"path": str(manifest), "layout": ""}}, task="command")
+    assert len(real_windows(found, 3)) == 3
+
+
+def test_a_command_that_a_checkpoint_names_is_not_run(checkpoint: Callable[[str], Checkpoint], tmp_path: Path) -> None:
+    trap = tmp_path / "sprung"
+    place = f"pipe:touch {trap}; cat {tmp_path}/none-{{000..001}}.tar"
+    found = replace(checkpoint("convnet"), recipe={"data": {"path": place, "layout": "shards"}}, task="command")
+    assert real_windows(found, 3) == {}
+    assert not trap.exists()
+
+
 def test_data_that_moved_gives_no_windows(checkpoint: Callable[[str], Checkpoint], tmp_path: Path) -> None:
     gone = replace(checkpoint("convnet"), recipe={"data": {"path": str(tmp_path / "gone"), "layout": ""}})
     assert real_windows(gone) == {}

@@ -47,7 +47,8 @@ def recordings_of(checkpoint: Checkpoint) -> Recordings | None:
         return None
     try:
         how = _told(place)
-        if how.path and not Path(how.path).is_dir():  # no download, no command, because a checkpoint names one
+        # No download and no command because a checkpoint names one: a folder, or a manifest, that lies here.
+        if how.path and not (Path(how.path).is_dir() or Path(how.path).is_file()):
             return None
         data = read_data(how.path, how.layout, checkpoint.task, net.name)
         table = checkpoint.path.parent / "split.csv"
