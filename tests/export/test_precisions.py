@@ -240,6 +240,9 @@ def test_a_layer_that_hurts_is_put_back_and_named(
     exported = export(
         fragile(checkpoint), tmp_path, form.format, form.precision, progress=told.append, recordings=recordings
     )
+    if form.format == "openvino":  # no linear layer of it is int8
+        assert exported.card.parity["put_back"] == []
+        return
     assert exported.card.parity["put_back"] == ["/embed/Gemm"]
     assert any(line.startswith("putting back to float32") for line in told)
 

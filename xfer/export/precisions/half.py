@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from xfer.export.precisions.scopes import stays_float
+from xfer.export.precisions.scopes import PRODUCTS, stays_float
 from xfer.export.tidy import pruned
 from xfer.runtime.engines import Array
 from xfer.runtime.errors import need_extra
 
 FLOAT, FLOAT16 = 1, 10
 """Numbers of ONNX's types."""
+OPERATORS = PRODUCTS
+"""What the gate may put back."""
 FLOAT_OPERATORS = ("BatchNormalization", "Softmax", "ReduceMean", "ReduceSum", "ReduceMax", "GRU")
 """Long sums and wide ranges; a GRU of ONNX Runtime's CPU has no float16 at all."""
 

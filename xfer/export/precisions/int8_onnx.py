@@ -16,6 +16,9 @@ from xfer.export.precisions.scopes import PRODUCTS, products
 from xfer.runtime.engines import Array
 from xfer.runtime.errors import need_extra
 
+OPERATORS = PRODUCTS
+"""What becomes int8."""
+
 Range = tuple[np.float32, np.float32]
 
 _LOOKED_AT = 100_000

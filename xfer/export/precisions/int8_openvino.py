@@ -15,7 +15,11 @@ from xfer.export.precisions.scopes import FLOAT_SCOPES, GATES
 from xfer.runtime.engines import Array
 from xfer.runtime.errors import need_extra
 
-FLOAT_TYPES = ("GRUSequence", "GRUCell", "Add", "Subtract", "Multiply", "Divide")
+OPERATORS = ("Conv",)
+"""What becomes int8. Not linear layers, of which there are few: on Arm OpenVINO (2026.4) multiplies all channels of an
+int8 one with the scale of the first, which moved a ConvNet's embedding by 0.21 of its peak."""
+
+FLOAT_TYPES = ("MatMul", "GRUSequence", "GRUCell", "Add", "Subtract", "Multiply", "Divide")
 """Operators that stay in float32. NNCF would quantize the sums of residuals and what is left of norms too: on a trained
 RawNet2 the logits then moved by 0.20 of their size, without by 0.14, with steps that are not about zero by 0.08; and
 each was faster than the one before."""

@@ -50,7 +50,7 @@ def reduce(form: Form, twin: Any, trial: Trial, progress: Callable[[str], None])
     """
     reducer = import_module(form.reducer)
     windows = trial.windows if form.calibrated else []
-    layers = products(twin)
+    layers = products(twin, reducer.OPERATORS)
     plain = trial.logits(form.shipped(twin)).astype(np.float64) if form.calibrated else np.zeros((0, 0))
     if form.calibrated:
         twin = _evened(form, twin, trial, layers, plain)

@@ -7,6 +7,7 @@ products and a wide range. Norms, softmax and the last layer: what they cost is 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 FLOAT_SCOPES = ("/frontend", "/head", "/Softmax", "/probe")
@@ -22,6 +23,6 @@ def stays_float(name: str) -> bool:
     return name.startswith(FLOAT_SCOPES) or GATES in name
 
 
-def products(graph: Any) -> list[str]:
+def products(graph: Any, operators: Collection[str] = PRODUCTS) -> list[str]:
     """Names of the nodes of an onnx.ModelProto that int8 may take, in their order."""
-    return [node.name for node in graph.graph.node if node.op_type in PRODUCTS and not stays_float(node.name)]
+    return [node.name for node in graph.graph.node if node.op_type in operators and not stays_float(node.name)]
