@@ -62,7 +62,7 @@ def variants(rules: Rules) -> dict[str, Rules]:
     found = {"defaults": rules, "no gate": replace(rules, gate=False)}
     for name, values in (
         ("margin_db", (3.0, 8.0)),
-        ("hang_seconds", (0.0, 1.0)),
+        ("hang_seconds", (0.0, 0.5)),
         ("highest_floor_dbfs", (-45.0, -25.0)),
         ("fullness", (0.0, 0.75)),
         ("least_sound", (0.0, 0.4)),

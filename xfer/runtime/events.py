@@ -69,7 +69,8 @@ class Event:
 
     def to_text(self) -> str:
         """One line for people."""
-        stretch = f"{self.source}  {clock(self.start)} - {clock(self.end)}"
+        end = "..." if self.state == "began" else clock(self.end)
+        stretch = f"{self.source}  {clock(self.start)} - {end}"
         if self.health is not None:
             return f"{stretch}  (health: {self.health['state']}: {self.health['text']})"
         if self.label is None or self.score is None:

@@ -105,7 +105,12 @@ def test_every_sound_lies_in_a_window_that_is_run_and_so_does_what_was_just_befo
     seed: int, window: int, hop_share: float, hang: float, pre_roll: float, rate: int
 ) -> None:
     hop = max(1, round(hop_share * window))
-    rules = Rules(floor_seconds=2, hang_seconds=hang, pre_roll_seconds=min(pre_roll, hop / 1_000), each_window=True)
+    rules = Rules(
+        floor_seconds=2,
+        hang_seconds=hang,
+        pre_roll_seconds=min(pre_roll, max(0.0, hop / 1_000 - 0.021)),
+        each_window=True,
+    )
     samples = np.nan_to_num(street(6, seed))
     gate = Gate(rate, rules)
     gate.push(samples)
@@ -165,6 +170,26 @@ def test_a_sound_after_long_silence_is_heard_from_its_first_sample() -> None:
     )
     assert merged[0].start == 500.0
     assert merged[-1].end == 501.0
+
+
+@pytest.mark.parametrize(
+    ("hang", "ends"), [(0.0, [0.62]), (0.1, [0.62, 0.66, 0.7]), (0.2, [0.62, 0.66, 0.7, 0.74, 0.78, 0.82])]
+)
+def test_a_sound_that_is_over_is_heard_in_some_more_windows(hang: float, ends: list[float]) -> None:
+    """Windows of 0.5 s every 0.04 s; sound from 0.5 to 0.6 s. Counted is from the end of the window before."""
+    samples = np.zeros(1_500, np.float32)
+    samples[500:600] = noise(0.1, -20, RATE)
+    rules = Rules(each_window=True, pre_roll_seconds=0.0, hang_seconds=hang)
+    events = list(Listener(a_model(window=500, hop=40), rules).events(Blocks(samples, RATE, [100])))
+    assert [event.end for event in events if event.end > 0.6] == ends
+
+
+def test_the_last_and_shorter_frame_counts() -> None:
+    samples = np.zeros(1_010, np.float32)
+    samples[1_000:] = noise(0.01, -10, RATE)
+    for length in (1_010, 10):
+        events = list(Listener(a_model(), Rules()).events(Blocks(samples[-length:], RATE, [7])))
+        assert [event.end for event in events] == [length / 1_000]
 
 
 @pytest.mark.parametrize("snr", [20, 10, 7])

@@ -26,10 +26,10 @@ class Rules:
     """A floor above this is not believed: what is so loud is listened to, however long it lasts."""
     floor_seconds: float = 20.0
     """A steady sound becomes the floor after so long; before the stream is as old, there is no floor."""
-    hang_seconds: float = 0.5
+    hang_seconds: float = 1.0
     """The gate stays open so long after the last sound."""
     pre_roll_seconds: float = 0.2
-    """What was just before a sound is heard with it."""
+    """What was just before a sound is heard with it; at most a hop less a frame of 20 ms."""
     averaged: int = AVERAGED_WINDOWS
     """Windows to a decision."""
     fullness: float = 0.5
@@ -72,7 +72,8 @@ class Rules:
         values: dict[str, bool | int | float] = {}
         for name, text in settings.items():
             if name not in fields:
-                raise Unusable(f"there is no setting {name!r}: {nearest(name, fields)}")
+                near = [field for field in fields if name in field] or fields
+                raise Unusable(f"there is no setting {name!r}: {nearest(name, near)}")
             try:
                 values[name] = _parsed(fields[name], text)
             except ValueError as error:
