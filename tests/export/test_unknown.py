@@ -33,6 +33,7 @@ def as_heard(scores: list[list[float]]) -> list[Floats]:
 @settings(deadline=None)
 @given(clips, st.lists(events, max_size=40), st.sampled_from([0.01, 0.05, 0.3]))
 @example([[0.5]] * 20, [[0.5]], 0.05)
+@example([[0.0]] * 18 + [[0.9989999999999999], [0.999]], [], 0.05)
 @example([[0.1 * (k % 7)] for k in range(100)], [[0.2, 0.9]], 0.05)
 def test_no_more_than_the_target_and_no_stricter_than_needed(
     negatives: list[list[float]], known: list[list[float]], target: float

@@ -167,7 +167,8 @@ def _above(best: Floats, target: float) -> float | None:
     """The lowest threshold over all but the target's share of these scores, highest first; None: there is none."""
     refused = float(best[math.floor(target * len(best) + 1e-9)])
     above = float(min(best[best > refused], default=1.0))
-    value = refused + min((above - refused) / 2, STEP)
+    # Between neighbouring numbers there is no middle.
+    value = max(refused + min((above - refused) / 2, STEP), float(np.nextafter(refused, 2.0)))
     return value if refused < value <= 1.0 else None
 
 
